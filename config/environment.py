@@ -1,0 +1,146 @@
+"""The project's own environment variables. Those of telemetry are in telemetry/settings.py."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from telemetry.environment import Variable, WrongEnvironmentError, boolean, integer, text, url, words
+
+
+def database_url(value: str) -> dict[str, Any]:
+    """``postgresql://user:password@host:port/name?option=value`` as Django's ``DATABASES`` entry.
+
+    Options are libpq's own, ``sslmode`` for one. ``host`` may be a folder of Unix sockets,
+    percent-encoded. Raises ValueError.
+    """
+    wanted = "must look like postgresql://user:password@host:5432/name"
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError(wanted) from None
+    name = unquote(parts.path.lstrip("/"))
+    if parts.scheme not in {"postgresql", "postgres"} or not parts.hostname or not name:
+        raise ValueError(wanted)
+    return {
+        "NAME": name,
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(parts.hostname),
+        "PORT": str(port or ""),
+        "OPTIONS": dict(parse_qsl(parts.query)),
+    }
+
+
+def origins(value: str) -> tuple[str, ...]:
+    """Origins as browsers send them: ``https://app.example``; no path, no star."""
+    found = words(value)
+    for origin in found:
+        if not re.fullmatch(r"https?://[A-Za-z0-9.*-]+(:\d{1,5})?", origin):
+            raise ValueError("must be origins like https://app.example, separated by commas")
+    return found
+
+
+def hosts(value: str) -> tuple[str, ...]:
+    found = words(value)
+    for host in found:
+        if not re.fullmatch(r"\*|\.?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]", host):
+            raise ValueError("must be host names separated by commas, without scheme and port")
+    return found
+
+
+DJANGO_SECRET_KEY = Variable(
+    "DJANGO_SECRET_KEY",
+    text,
+    "",
+    "Signs sessions and tokens; at least 32 characters. Required outside DEMO.",
+    secret=True,
+)
+DATABASE_URL = Variable[dict[str, Any] | None](
+    "DATABASE_URL",
+    database_url,
+    None,
+    "The PostgreSQL database, postgresql://user:password@host:5432/name. Required.",
+    secret=True,
+)
+DJANGO_ALLOWED_HOSTS = Variable(
+    "DJANGO_ALLOWED_HOSTS",
+    hosts,
+    ("localhost", "127.0.0.1", "[::1]"),
+    "Host names that the API answers to, separated by commas.",
+)
+DJANGO_DEBUG = Variable(
+    "DJANGO_DEBUG", boolean, False, "1 shows tracebacks to the browser. Never in production."
+)
+CSRF_TRUSTED_ORIGINS = Variable[tuple[str, ...]](
+    "CSRF_TRUSTED_ORIGINS",
+    origins,
+    (),
+    "Origins whose forms the admin accepts when it stands behind a proxy with TLS.",
+)
+CORS_ALLOWED_ORIGINS = Variable[tuple[str, ...]](
+    "CORS_ALLOWED_ORIGINS", origins, (), "Origins whose browser pages may call the API."
+)
+FORWARDED_ALLOW_IPS = Variable[tuple[str, ...]](
+    "FORWARDED_ALLOW_IPS",
+    words,
+    ("127.0.0.1", "::1"),
+    "Addresses of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+)
+WEB_CONCURRENCY = Variable(
+    "WEB_CONCURRENCY", integer(1, 256), 2, "Worker processes of gunicorn, of 4 threads each."
+)
+DEMO = Variable(
+    "DEMO", boolean, False, "1 brings demo users and the fault switch. Never in production."
+)
+DEMO_PASSWORD = Variable(
+    "DEMO_PASSWORD", text, "", "Password that seed_demo gives the demo users.", secret=True
+)
+DEMO_ADMIN_PASSWORD = Variable(
+    "DEMO_ADMIN_PASSWORD", text, "", "Password that seed_demo gives the user admin.", secret=True
+)
+JAEGER_UI_URL = Variable(
+    "JAEGER_UI_URL", url, "http://localhost:16686", "Where people open Jaeger; links lead there."
+)
+GRAFANA_URL = Variable(
+    "GRAFANA_URL", url, "http://localhost:3001", "Where people open Grafana; links lead there."
+)
+
+VARIABLES: tuple[Variable[Any], ...] = (
+    DJANGO_SECRET_KEY,
+    DATABASE_URL,
+    DJANGO_ALLOWED_HOSTS,
+    DJANGO_DEBUG,
+    CSRF_TRUSTED_ORIGINS,
+    CORS_ALLOWED_ORIGINS,
+    FORWARDED_ALLOW_IPS,
+    WEB_CONCURRENCY,
+    DEMO,
+    DEMO_PASSWORD,
+    DEMO_ADMIN_PASSWORD,
+    JAEGER_UI_URL,
+    GRAFANA_URL,
+)
+
+
+def secret_key(*, demo: bool) -> str:
+    """The secret key; a demo without one gets a key that is known to everybody, and only a demo."""
+    key = DJANGO_SECRET_KEY.read()
+    if not key and demo:
+        return "demo-only-not-a-secret-" + "0" * 32
+    if not key:
+        raise WrongEnvironmentError("DJANGO_SECRET_KEY", "is required (or set DEMO=1 for a demo)")
+    if len(key) < 32:
+        raise WrongEnvironmentError("DJANGO_SECRET_KEY", "must have at least 32 characters")
+    return key
+
+
+def database() -> dict[str, Any]:
+    found = DATABASE_URL.read()
+    if found is None:
+        raise WrongEnvironmentError(
+            "DATABASE_URL", "is required, like postgresql://user:password@host:5432/name"
+        )
+    return found

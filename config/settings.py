@@ -1,0 +1,132 @@
+"""Django settings. Everything that differs between places comes from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from config import environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+DEMO = environment.DEMO.read()
+DEBUG = environment.DJANGO_DEBUG.read()
+SECRET_KEY = environment.secret_key(demo=DEMO)
+ALLOWED_HOSTS = list(environment.DJANGO_ALLOWED_HOSTS.read())
+CSRF_TRUSTED_ORIGINS = list(environment.CSRF_TRUSTED_ORIGINS.read())
+CORS_ALLOWED_ORIGINS = list(environment.CORS_ALLOWED_ORIGINS.read())
+JAEGER_UI_URL = environment.JAEGER_UI_URL.read()
+GRAFANA_URL = environment.GRAFANA_URL.read()
+DEMO_PASSWORD = environment.DEMO_PASSWORD.read()
+DEMO_ADMIN_PASSWORD = environment.DEMO_ADMIN_PASSWORD.read()
+
+INSTALLED_APPS = [
+    "telemetry",
+    "expenses",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "django_filters",
+    "rest_framework",
+    "knox",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "telemetry.middleware.TelemetryMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Database: the native pool of psycopg 3. Three seconds for a connection and for a place in the
+# pool, so that a dead database is a 503 within five (Django's own pool would wait thirty).
+_database = environment.database()
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        **_database,
+        "OPTIONS": {
+            "connect_timeout": 3,
+            "application_name": "expense-tracker-api",
+            "pool": {"min_size": 1, "max_size": 8, "timeout": 3, "reconnect_timeout": 10},
+            **_database["OPTIONS"],
+        },
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# Without collectstatic (the local run, tests) whitenoise serves from the apps' own folders.
+WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+
+# A JSON body of the API is small; Django reads no more than this into memory.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+
+LOGGING_CONFIG = "telemetry.logs.configure"
+LOGGING: dict[str, Any] = {}
+
+TELEMETRY: dict[str, Any] = {
+    "SERVICE_NAME": "expense-tracker-api",
+    # The Jaeger agent on UDP unless the environment names an OTLP endpoint or another exporter.
+    "TRACES_EXPORTER": "jaeger",
+    # A stranger's traceparent must not force sampling: outside a debug run each request starts
+    # a trace of its own, with a link to the caller's.
+    "TRUST_INCOMING_TRACE": DEBUG or DEMO,
+    "TRUSTED_PROXIES": environment.FORWARDED_ALLOW_IPS.read(),
+}
+
+from config.api_settings import CORS_EXPOSE_HEADERS, REST_FRAMEWORK, REST_KNOX, SPECTACULAR_SETTINGS  # noqa: E402
+
+__all__ = ["CORS_EXPOSE_HEADERS", "REST_FRAMEWORK", "REST_KNOX", "SPECTACULAR_SETTINGS"]
+

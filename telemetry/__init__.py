@@ -1,0 +1,21 @@
+"""Metrics, traces and logs of a Django service that agree with each other.
+
+This is the whole public face; everything below it may change.
+"""
+
+from telemetry.correlation import get_correlation_id
+from telemetry.logs import get_logger
+from telemetry.metrics.instruments import counter, gauge, histogram
+from telemetry.binding import bind
+from telemetry.tracing.tracer import get_tracer, traced
+
+__all__ = [
+    "bind",
+    "counter",
+    "gauge",
+    "get_correlation_id",
+    "get_logger",
+    "get_tracer",
+    "histogram",
+    "traced",
+]

@@ -1,0 +1,50 @@
+"""What is known about the work that runs now: one request, one command, one traced function.
+
+The signals do not know each other; what they share stands here.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+
+class Operation:
+    """One unit of work with its ids and its tally.
+
+    It is mutable on purpose: under ASGI a sync view runs in another thread with a copy of the
+    context, and what it adds here must be seen by the middleware outside.
+    """
+
+    __slots__ = (
+        "correlation_id",
+        "db_queries",
+        "db_seconds",
+        "fields",
+        "quiet",
+        "span",
+        "span_count",
+        "span_id",
+        "trace_id",
+    )
+
+    def __init__(self, correlation_id: str, *, quiet: bool = False) -> None:
+        #: As on the ``X-Correlation-ID`` header.
+        self.correlation_id = correlation_id
+        #: 32 hexadecimal digits, empty while there is no trace.
+        self.trace_id = ""
+        #: 16 hexadecimal digits: the server span, or the root span of the operation.
+        self.span_id = ""
+        #: The OpenTelemetry span of the whole operation, None while there is none.
+        self.span: Any = None
+        #: Spans begun in this operation, held under a bound.
+        self.span_count = 0
+        #: Fields that ``telemetry.bind`` added to every log line of the operation.
+        self.fields: dict[str, Any] = {}
+        self.db_queries = 0
+        self.db_seconds = 0.0
+        #: Health checks and scrapes: nothing they do is counted, traced or logged as work.
+        self.quiet = quiet
+
+
+current: ContextVar[Operation | None] = ContextVar("telemetry_operation", default=None)

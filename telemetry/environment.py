@@ -1,0 +1,113 @@
+"""Environment variables: each declared once, with type, default and meaning.
+
+A declaration is a :class:`Variable`; reading one gives a checked value or stops the start with a
+line that names the variable. ``docs/configuration.md`` is checked against the declarations.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+class WrongEnvironmentError(SystemExit):
+    """A variable holds a value that cannot be used.
+
+    A SystemExit, so that a start by gunicorn, uvicorn or manage.py ends with this one line and
+    not with a traceback.
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"environment: {name} {problem}")
+
+
+@dataclass(frozen=True)
+class Variable(Generic[T]):
+    """One environment variable.
+
+    ``parse`` turns the text into the value or raises ValueError with what it wanted instead,
+    as in "must be a whole number". An empty variable counts as absent, as OpenTelemetry has it.
+    """
+
+    name: str
+    parse: Callable[[str], T]
+    default: T
+    meaning: str
+    secret: bool = False
+
+    def read(self) -> T:
+        text = os.environ.get(self.name, "").strip()
+        if not text:
+            return self.default
+        try:
+            return self.parse(text)
+        except ValueError as error:
+            shown = "" if self.secret else f", not {text[:80]!r}"
+            raise WrongEnvironmentError(self.name, f"{error}{shown}") from None
+
+
+def text(value: str) -> str:
+    if any(ord(character) < 32 for character in value):
+        raise ValueError("must be one line of text")
+    return value
+
+
+def boolean(value: str) -> bool:
+    if value.lower() in _TRUE:
+        return True
+    if value.lower() in _FALSE:
+        return False
+    raise ValueError("must be 1 or 0")
+
+
+def integer(minimum: int, maximum: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        wanted = f"must be a whole number from {minimum} to {maximum}"
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError(wanted) from None
+        if not minimum <= number <= maximum:
+            raise ValueError(wanted)
+        return number
+
+    return parse
+
+
+def ratio(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError("must be a number from 0 to 1") from None
+    if not 0 <= number <= 1:
+        raise ValueError("must be a number from 0 to 1")
+    return number
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.lower() not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return value.lower()
+
+    return parse
+
+
+def url(value: str) -> str:
+    """An http or https address without a query."""
+    scheme, separator, rest = value.partition("://")
+    if scheme not in {"http", "https"} or not separator or not rest or "?" in rest or " " in rest:
+        raise ValueError("must be an http:// or https:// address")
+    return value.rstrip("/")
+
+
+def words(value: str) -> tuple[str, ...]:
+    """A list separated by commas; empty parts are left out."""
+    return tuple(part.strip() for part in value.split(",") if part.strip())

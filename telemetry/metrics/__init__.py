@@ -1,0 +1,1 @@
+"""Metrics: declarations, the store behind them, what is scraped."""

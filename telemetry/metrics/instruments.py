@@ -1,0 +1,42 @@
+"""How a metric is made: ``counter``, ``gauge`` and ``histogram``.
+
+Behind them stands the store of ``prometheus_client``: values in memory in a single process, and
+files in a shared folder where several workers form one instance (see ``telemetry.metrics.store``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from prometheus_client import Counter, Gauge, Histogram
+
+#: How a gauge of several workers becomes one number.
+Merge = Literal["sum", "max"]
+
+
+def counter(name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:
+    """A number that only grows, summed over all workers.
+
+    ``name`` ends in ``_total``. Labels must have few and bounded values: each combination is a
+    series for ever. Raises ValueError for a wrong or repeated name.
+    """
+    if not name.endswith("_total"):
+        raise ValueError(f"the name of a counter ends in _total: {name}")
+    return Counter(name, documentation, labels)
+
+
+def gauge(
+    name: str, documentation: str, labels: Sequence[str] = (), *, merge: Merge = "sum"
+) -> Gauge:
+    """A number that goes up and down, of the living workers: their sum or their maximum."""
+    return Gauge(
+        name, documentation, labels, multiprocess_mode="livesum" if merge == "sum" else "livemax"
+    )
+
+
+def histogram(
+    name: str, documentation: str, labels: Sequence[str] = (), *, buckets: Sequence[float]
+) -> Histogram:
+    """A distribution, in base units (seconds, bytes), with upper bounds that rise."""
+    return Histogram(name, documentation, labels, buckets=buckets)

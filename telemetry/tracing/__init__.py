@@ -1,0 +1,1 @@
+"""Traces: the provider behind OpenTelemetry's API, its queue and its exporters."""

@@ -3,3 +3,4 @@ from django.apps import AppConfig
 
 class ExpensesConfig(AppConfig):
     name = "expenses"
+    verbose_name = "Expenses"

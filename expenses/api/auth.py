@@ -1,0 +1,61 @@
+"""Login and logout. A token is random, stored as a hash, and stops after 30 days or at logout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import knox.views
+from django.contrib.auth import authenticate
+from django.contrib.auth.signals import user_logged_in
+from django.utils import timezone
+from knox.models import AuthToken
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from expenses.api.serializers import LoginSerializer, TokenSerializer
+from expenses.api.throttling import FailedLoginThrottle, FailuresOfAddress, FailuresOfName
+from telemetry import get_logger
+
+log = get_logger(__name__)
+
+
+class LoginView(APIView):
+    """A name and a password for a token."""
+
+    authentication_classes = ()  # an old token in the header must not stand in the way
+    permission_classes = (AllowAny,)
+    throttle_classes = (FailuresOfAddress, FailuresOfName)
+    serializer_class = LoginSerializer
+
+    def get_authenticate_header(self, request: Request) -> str:  # noqa: ARG002
+        return "Token"
+
+    def get_throttles(self) -> list[Any]:
+        self.throttles = [throttle() for throttle in self.throttle_classes]
+        return self.throttles
+
+    def post(self, request: Request) -> Response:
+        serializer = LoginSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        user = authenticate(request, **serializer.validated_data)
+        if user is None:
+            for throttle in self.throttles:
+                if isinstance(throttle, FailedLoginThrottle):
+                    throttle.record()
+            raise AuthenticationFailed("The name or the password is wrong.")
+        tokens = AuthToken.objects
+        tokens.filter(user=user, expiry__lt=timezone.now()).delete()
+        row, token = tokens.create(user=user)  # type: ignore[no-untyped-call]
+        user_logged_in.send(sender=user.__class__, request=request, user=user)
+        return Response(TokenSerializer({"token": token, "expiry": row.expiry}).data)
+
+
+class LogoutView(knox.views.LogoutView):
+    """End the token that this request carries."""
+
+
+class LogoutAllView(knox.views.LogoutAllView):
+    """End all tokens of the caller."""

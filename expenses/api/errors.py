@@ -1,0 +1,125 @@
+"""Errors as ``application/problem+json`` (RFC 9457).
+
+DRF's own exceptions, and Django's where the meaning is clear, become a problem here. Anything else
+is left alone: it must reach Django, so that telemetry sees it once; ``fallbacks`` answers then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any, NotRequired, TypedDict
+
+from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.fields import get_error_detail
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from expenses.services import LockedError
+from telemetry import get_correlation_id
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class FieldError(TypedDict):
+    field: str | None
+    code: str
+    detail: str
+
+
+class Problem(TypedDict):
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: NotRequired[list[FieldError]]
+    correlation_id: str | None
+
+
+class BodyTooLarge(exceptions.APIException):
+    status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The body is larger than this service reads."
+    default_code = "body_too_large"
+
+
+class Conflict(exceptions.APIException):
+    status_code = HTTPStatus.CONFLICT
+    default_detail = "The request does not fit the present state."
+    default_code = "conflict"
+
+
+def problem(
+    status: int, *, code: str, detail: str, errors: list[FieldError] | None = None
+) -> Problem:
+    """The body of an error. ``type`` is ``about:blank``: ``code`` says which of its kind it is."""
+    body = Problem(
+        type="about:blank",
+        title=HTTPStatus(status).phrase,
+        status=int(status),
+        detail=detail,
+        code=code,
+        correlation_id=get_correlation_id(),
+    )
+    if errors is not None:
+        body["errors"] = errors
+    return body
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:  # noqa: ARG001
+    """DRF's ``EXCEPTION_HANDLER``. None lets the exception go on to Django."""
+    known = _translated(error)
+    if known is None:
+        return None
+    set_rollback()
+    headers = {}
+    if getattr(known, "auth_header", None):
+        headers["WWW-Authenticate"] = known.auth_header  # type: ignore[attr-defined]
+    if isinstance(known, exceptions.Throttled):
+        headers["Retry-After"] = str(math.ceil(getattr(known, "wait", None) or 1))
+    return Response(
+        _body(known), status=known.status_code, headers=headers, content_type=CONTENT_TYPE
+    )
+
+
+def _translated(error: Exception) -> exceptions.APIException | None:
+    match error:
+        case exceptions.APIException():
+            return error
+        case Http404():
+            return exceptions.NotFound()
+        case PermissionDenied():
+            return exceptions.PermissionDenied()
+        case LockedError():
+            return Conflict(str(error), code="locked")
+        case DjangoValidationError():
+            return exceptions.ValidationError(get_error_detail(error))
+    return None
+
+
+def _body(error: exceptions.APIException) -> Problem:
+    if isinstance(error, exceptions.ValidationError):
+        return problem(
+            error.status_code,
+            code="validation_error",
+            detail="The request was refused; see errors for each field.",
+            errors=list(_field_errors(None, error.detail)),
+        )
+    code = getattr(error.detail, "code", error.default_code)
+    return problem(error.status_code, code=code, detail=str(error.detail))
+
+
+def _field_errors(field: str | None, detail: object) -> Iterator[FieldError]:
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            own = None if name in {"non_field_errors", "__all__"} else str(name)
+            yield from _field_errors(own, inner)
+    elif isinstance(detail, list):
+        for inner in detail:
+            yield from _field_errors(field, inner)
+    else:
+        yield FieldError(field=field, code=getattr(detail, "code", "invalid"), detail=str(detail))

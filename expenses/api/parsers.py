@@ -1,0 +1,46 @@
+"""JSON bodies, with what a stranger can send in mind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import IO, Any, NoReturn
+
+from django.conf import settings
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
+
+from expenses.api.errors import BodyTooLarge
+
+
+class BoundedJSONParser(BaseParser):
+    """DRF's JSON parser reads past ``DATA_UPLOAD_MAX_MEMORY_SIZE`` and makes floats; this does not.
+
+    Numbers with a fraction become ``Decimal``, digit by digit as they were sent.
+    """
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,  # noqa: ARG002
+        parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002
+    ) -> Any:  # noqa: ANN401 - any JSON value
+        limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        body = stream.read(limit + 1)
+        if len(body) > limit:
+            raise BodyTooLarge
+        try:
+            return json.loads(
+                body.decode("utf-8"), parse_float=Decimal, parse_constant=_refuse_constant
+            )
+        except RecursionError as error:
+            raise ParseError("The JSON is nested too deeply.") from error
+        except ValueError as error:  # broken JSON, broken UTF-8, an integer of 5000 digits
+            raise ParseError("The body is not valid JSON.") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,117 @@
+"""Rows as JSON and back. Shapes only: what a value may be is said by ``services``."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from expenses import selectors
+from expenses.currencies import currency_choices, in_currency
+from expenses.models import Category, Expense, Status
+from expenses.rules import NOTES_LENGTH, TITLE_LENGTH
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses fields that it does not know: a misspelt one would be lost in silence.
+
+    Fields that are read only may be sent back as they came; they change nothing.
+    """
+
+    def to_internal_value(self, data: Any) -> Any:  # noqa: ANN401 - any JSON value
+        if isinstance(data, dict):
+            unknown = {
+                name: [serializers.ErrorDetail("Unknown field.", code="unknown_field")]
+                for name in data.keys() - self.fields.keys()
+            }
+            if unknown:
+                raise serializers.ValidationError(unknown)
+        return super().to_internal_value(data)
+
+
+@extend_schema_field(
+    {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,4})?$", "examples": ["12.50"]}
+)
+class AmountField(serializers.Field[Decimal, Any, str, Any]):
+    """Money out as a string with the currency's decimals; in as such a string or a JSON number.
+
+    JSON numbers arrive exactly (see ``parsers``), so ``12.50`` and ``"12.50"`` are the same.
+    Exponents, signs and names like NaN are refused.
+    """
+
+    default_error_messages = {"invalid": "An amount like 12.50 is required."}
+
+    def to_internal_value(self, data: Any) -> Decimal:  # noqa: ANN401 - any JSON value
+        if isinstance(data, str) and re.fullmatch(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", data):
+            return Decimal(data)
+        if isinstance(data, int) and not isinstance(data, bool) and abs(data) < 10**20:
+            return Decimal(data)
+        if isinstance(data, Decimal) and -20 <= int(data.as_tuple().exponent) <= 0:
+            return data
+        return self.fail("invalid")
+
+    def get_attribute(self, instance: Expense) -> Decimal:
+        return in_currency(instance.amount, instance.currency)
+
+    def to_representation(self, value: Decimal) -> str:
+        return f"{value:f}"
+
+
+class OwnCategoryField(serializers.PrimaryKeyRelatedField[Category]):
+    """The id of one of the caller's categories; somebody else's is as absent as none."""
+
+    def get_queryset(self) -> QuerySet[Category]:
+        return selectors.categories_of(self.context["request"].user)
+
+    def to_internal_value(self, data: Any) -> Category:  # noqa: ANN401 - any JSON value
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("incorrect_type", data_type=type(data).__name__)
+        return super().to_internal_value(data)  # type: ignore[arg-type]  # it takes the key
+
+
+class CategorySerializer(StrictSerializer):
+    id = serializers.IntegerField(read_only=True)
+    name = serializers.CharField(max_length=80)
+    created_at = serializers.DateTimeField(read_only=True)
+
+
+class ExpenseSerializer(StrictSerializer):
+    id = serializers.IntegerField(read_only=True)
+    title = serializers.CharField(max_length=TITLE_LENGTH)
+    merchant = serializers.CharField(max_length=TITLE_LENGTH, allow_blank=True, default="")
+    amount = AmountField()
+    currency = serializers.ChoiceField(choices=currency_choices(), help_text="ISO 4217 code.")
+    category = OwnCategoryField(
+        queryset=Category.objects.none(),
+        allow_null=True,
+        default=None,
+        help_text="The id of one of your categories.",
+    )
+    spent_on = serializers.DateField(input_formats=["%Y-%m-%d"])
+    status = serializers.ChoiceField(
+        choices=Status.choices,
+        required=False,
+        help_text="Yours to move between draft and submitted.",
+    )
+    notes = serializers.CharField(
+        max_length=NOTES_LENGTH, allow_blank=True, default="", trim_whitespace=False
+    )
+    created_at = serializers.DateTimeField(read_only=True)
+    updated_at = serializers.DateTimeField(read_only=True)
+    version = serializers.IntegerField(read_only=True, help_text="Rises with each change.")
+
+
+class LoginSerializer(StrictSerializer):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(
+        max_length=256, trim_whitespace=False, style={"input_type": "password"}, write_only=True
+    )
+
+
+class TokenSerializer(serializers.Serializer[Any]):
+    token = serializers.CharField(help_text="Shown once; send it as `Authorization: Token …`.")
+    expiry = serializers.DateTimeField(help_text="When it stops working.")

@@ -6,7 +6,15 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from telemetry.environment import Variable, WrongEnvironmentError, boolean, integer, text, url, words
+from telemetry.environment import (
+    Variable,
+    WrongEnvironmentError,
+    boolean,
+    integer,
+    text,
+    url,
+    words,
+)
 
 
 def database_url(value: str) -> dict[str, Any]:
@@ -65,7 +73,7 @@ DATABASE_URL = Variable[dict[str, Any] | None](
     "The PostgreSQL database, postgresql://user:password@host:5432/name. Required.",
     secret=True,
 )
-DJANGO_ALLOWED_HOSTS = Variable(
+DJANGO_ALLOWED_HOSTS = Variable[tuple[str, ...]](
     "DJANGO_ALLOWED_HOSTS",
     hosts,
     ("localhost", "127.0.0.1", "[::1]"),

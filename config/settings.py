@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 # Without collectstatic (the local run, tests) whitenoise serves from the apps' own folders.
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
+warnings.filterwarnings("ignore", message="No directory at")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -126,7 +128,20 @@ TELEMETRY: dict[str, Any] = {
     "TRUSTED_PROXIES": environment.FORWARDED_ALLOW_IPS.read(),
 }
 
-from config.api_settings import CORS_EXPOSE_HEADERS, REST_FRAMEWORK, REST_KNOX, SPECTACULAR_SETTINGS  # noqa: E402
+from config.api_settings import (  # noqa: E402
+    CORS_ALLOW_HEADERS,
+    CORS_EXPOSE_HEADERS,
+    CORS_URLS_REGEX,
+    REST_FRAMEWORK,
+    REST_KNOX,
+    SPECTACULAR_SETTINGS,
+)
 
-__all__ = ["CORS_EXPOSE_HEADERS", "REST_FRAMEWORK", "REST_KNOX", "SPECTACULAR_SETTINGS"]
-
+__all__ = [
+    "CORS_ALLOW_HEADERS",
+    "CORS_EXPOSE_HEADERS",
+    "CORS_URLS_REGEX",
+    "REST_FRAMEWORK",
+    "REST_KNOX",
+    "SPECTACULAR_SETTINGS",
+]

@@ -3,10 +3,10 @@
 This is the whole public face; everything below it may change.
 """
 
+from telemetry.binding import bind
 from telemetry.correlation import get_correlation_id
 from telemetry.logs import get_logger
 from telemetry.metrics.instruments import counter, gauge, histogram
-from telemetry.binding import bind
 from telemetry.tracing.tracer import get_tracer, traced
 
 __all__ = [

@@ -20,8 +20,11 @@ class Operation:
         "correlation_id",
         "db_queries",
         "db_seconds",
+        "error",
         "fields",
         "quiet",
+        "reason",
+        "shapes",
         "span",
         "span_count",
         "span_id",
@@ -43,7 +46,13 @@ class Operation:
         self.fields: dict[str, Any] = {}
         self.db_queries = 0
         self.db_seconds = 0.0
-        #: Health checks and scrapes: nothing they do is counted, traced or logged as work.
+        #: How often each statement shape ran, to find repeated queries (N+1).
+        self.shapes: dict[str, int] = {}
+        #: What made the work fail: the exception nobody caught, or the database's last one.
+        self.error: BaseException | None = None
+        #: Why Django refused the request, in its own words.
+        self.reason = ""
+        #: Health checks, scrapes and exports: nothing they do is counted, traced or logged as work.
         self.quiet = quiet
 
 

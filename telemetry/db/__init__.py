@@ -1,0 +1,1 @@
+"""The database: every connection and statement seen once, by all three signals."""

@@ -1,9 +1,91 @@
+"""One way out for all of Python's logging, structlog's and everybody else's."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import sys
 from typing import Any
+
 import structlog
+from structlog.typing import Processor
+
+from telemetry.logs import processors
+from telemetry.logs.quiet import RequestLineSaysIt
+from telemetry.settings import LOG_FORMAT, LOG_LEVEL
+
+#: Loggers that set up handlers of their own; what they say goes our way instead.
+_TAKEN_OVER = ("gunicorn.error", "gunicorn.access", "uvicorn", "uvicorn.error", "uvicorn.access")
+#: Their line a request repeats what ours says.
+_REPEATING = ("gunicorn.access", "uvicorn.access")
+#: They shout at every failed export; the span queue says it once.
+_SHOUTING = ("opentelemetry.exporter", "opentelemetry.sdk", "urllib3.connectionpool")
+
+_SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    processors.add_context,
+]
 
 
-def configure(_: dict[str, Any]) -> None:
-    pass
+def configure(logging_settings: dict[str, Any] | None = None) -> None:
+    """Django's ``LOGGING_CONFIG``: everything to one handler on standard error.
+
+    ``logging_settings`` (Django's ``LOGGING``) may set levels of loggers or add handlers; it is
+    applied on top as ``logging.config.dictConfig`` has it.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter())
+    handler.addFilter(RequestLineSaysIt())
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if type(old) is logging.StreamHandler]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(LOG_LEVEL.read().upper())
+    for name in _TAKEN_OVER:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    for name in _REPEATING:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _SHOUTING:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.captureWarnings(capture=True)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    if logging_settings:
+        logging.config.dictConfig(
+            {"version": 1, "disable_existing_loggers": False, **logging_settings}
+        )
+
+
+def formatter() -> logging.Formatter:
+    """Turns a record of anybody's into the text of a line."""
+    last: Processor = processors.to_json
+    if LOG_FORMAT.read() == "console":
+        last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), event_key="message")
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_SHARED,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            processors.add_exception,
+            processors.mask_secrets,
+            processors.in_order,
+            last,
+        ],
+    )
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -1,0 +1,30 @@
+"""gunicorn's settings: `python -m gunicorn -c config/gunicorn.conf.py config.wsgi`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from config import environment
+from telemetry import gunicorn as telemetry
+
+bind = "127.0.0.1:8080"
+workers = environment.WEB_CONCURRENCY.read()
+# Threads: gunicorn's sync worker would kill a long import or a streamed export at its timeout.
+worker_class = "gthread"
+threads = 4
+preload_app = True
+# A request that was begun is answered before a worker stops.
+graceful_timeout = 30
+timeout = 60
+keepalive = 5
+# Heartbeat files on a memory file system: a slow disk must not look like a dead worker.
+if Path("/dev/shm").is_dir():
+    worker_tmp_dir = "/dev/shm"
+forwarded_allow_ips = ",".join(environment.FORWARDED_ALLOW_IPS.read())
+
+logger_class = telemetry.Logger
+post_fork = telemetry.worker_begins
+worker_exit = telemetry.worker_ends
+on_exit = telemetry.end_instance
+
+telemetry.begin_instance()

@@ -1,0 +1,146 @@
+"""What a SQL text is: its verb, its first table, and how it may be shown."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+
+OPERATIONS = frozenset(
+    """ALTER ANALYZE BEGIN CALL CLOSE COMMIT COPY CREATE DECLARE DELETE DROP EXPLAIN FETCH GRANT
+    INSERT LISTEN LOCK MERGE NOTIFY REFRESH RELEASE REVOKE ROLLBACK SAVEPOINT SELECT SET SHOW
+    TRUNCATE UPDATE VACUUM VALUES""".split()  # noqa: SIM905  thirty quotes would hide the words
+)
+OTHER = "OTHER"
+NO_TABLE = "none"
+OTHER_TABLE = "other"
+
+#: Bytes of a statement's text that are shown.
+LONGEST_TEXT = 4096
+#: Characters that are looked at; the rest of a longer statement changes nothing.
+_LOOKED_AT = 4 * LONGEST_TEXT
+#: Tables are bounded by the schema, but raw SQL may name temporary ones without end.
+_MOST_TABLES = 500
+
+_tables: set[str] = set()
+
+# Each alternative begins with a character of its own, and none can match in two ways, so the
+# time is linear in the text's length. A literal that the cut left open ends with the text.
+_LITERALS = re.compile(
+    r"""(?P<quoted>"(?:[^"]|"")*"?)                       # an identifier, kept
+    |(?P<name>[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*(?:'(?:[^'\\]|\\.|'')*'?)?)
+    |(?P<string>'(?:[^']|'')*'?)
+    |(?P<dollar>\$(?P<tag>[A-Za-z_]*)\$.*?(?:\$(?P=tag)\$|\Z))
+    |(?P<line>--[^\n]*)
+    |(?P<block>/\*.*?(?:\*/|\Z))
+    |(?P<parameter>%s|%\(\w+\)s|\$\d+)
+    |(?P<number>\d[\w.]*)
+    |(?P<space>\s+)""",
+    re.VERBOSE | re.DOTALL,
+)
+_LIST = re.compile(r"\((?:\s*(?:%s|\?)\s*,)+\s*(?:%s|\?)\s*\)")
+_ROWS = re.compile(r"(\((?:%s|\?), …\)|\((?:%s|\?)\))(?:, ?\1)+")
+_TABLE = re.compile(
+    r"\b(?:FROM|INTO|UPDATE|JOIN|TABLE|COPY|LOCK|TRUNCATE|VIEW)\s+"
+    r"(?:(?:ONLY|TABLE|IF\s+NOT\s+EXISTS|IF\s+EXISTS)\s+)*"
+    r'(?P<table>(?:"[^"]+"|[A-Za-z_][\w$]*)(?:\.(?:"[^"]+"|[A-Za-z_][\w$]*))?)(?!\s*\()',
+    re.IGNORECASE,
+)
+_VERB = re.compile(r"[\s(]*([A-Za-z]+)")
+_AFTER_WITH = re.compile(r"\)\s*(SELECT|INSERT|UPDATE|DELETE|MERGE|VALUES)\b", re.IGNORECASE)
+_NAMED_BY_DJANGO = re.compile(
+    r'\b(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT|DECLARE|CLOSE)\s+"?[\w$]+"?',
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement without its values."""
+
+    #: One of OPERATIONS, or OTHER.
+    operation: str
+    #: The first table, or ``none``; ``other`` past the bound on tables.
+    table: str
+    #: The text with ``?`` for literals, at most 4 kB. Parameters stay ``%s``.
+    text: str
+
+    @property
+    def summary(self) -> str:
+        """``SELECT expenses_expense``, the name of its span."""
+        return self.operation if self.table == NO_TABLE else f"{self.operation} {self.table}"
+
+
+def statement(sql: object) -> Statement:
+    """``sql`` read. Statements of usual length are remembered, 2,000 of them."""
+    text = sql if isinstance(sql, str) else _as_text(sql)
+    if len(text) > LONGEST_TEXT:
+        return _read(text[:_LOOKED_AT])
+    return _remembered(text)
+
+
+def _as_text(sql: object) -> str:
+    """psycopg's ``SQL`` and ``Composed`` objects show themselves, their literals included."""
+    if isinstance(sql, bytes):
+        return sql[:_LOOKED_AT].decode("utf-8", "replace")
+    as_string = getattr(sql, "as_string", None)
+    return str(as_string(None)) if callable(as_string) else str(sql)
+
+
+def _read(text: str) -> Statement:
+    shown = _normalised(text)
+    operation = _operation(shown)
+    return Statement(operation, _table(shown), _cut(shown))
+
+
+_remembered = functools.lru_cache(maxsize=2000)(_read)
+
+
+def _normalised(text: str) -> str:
+    shown = _LITERALS.sub(_replacement, text).strip()
+    shown = _NAMED_BY_DJANGO.sub(r"\1 ?", shown)
+    shown = _LIST.sub(lambda found: f"({'%s' if '%s' in found.group() else '?'}, …)", shown)
+    return _ROWS.sub(r"\1, …", shown)
+
+
+def _replacement(found: re.Match[str]) -> str:
+    kind = found.lastgroup
+    if kind == "tag":
+        kind = "dollar"
+    text = found.group()
+    if kind == "name":
+        # E'…', B'…' and the like are literals; a name stays.
+        return "?" if text.endswith("'") or "'" in text else text
+    if kind in {"string", "dollar", "number"}:
+        return "?"
+    if kind in {"line", "block", "space"}:
+        return " "
+    return text
+
+
+def _operation(text: str) -> str:
+    found = _VERB.match(text)
+    verb = found.group(1).upper() if found else ""
+    if verb == "WITH":
+        after = _AFTER_WITH.search(text)
+        verb = after.group(1).upper() if after else OTHER
+    return verb if verb in OPERATIONS else OTHER
+
+
+def _table(text: str) -> str:
+    found = _TABLE.search(text)
+    if found is None:
+        return NO_TABLE
+    name = found.group("table").replace('"', "")[:63]
+    if name not in _tables:
+        if len(_tables) >= _MOST_TABLES:
+            return OTHER_TABLE
+        _tables.add(name)
+    return name
+
+
+def _cut(text: str) -> str:
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= LONGEST_TEXT:
+        return text
+    return encoded[: LONGEST_TEXT - 3].decode("utf-8", "ignore") + "…"

@@ -1,0 +1,50 @@
+"""Hooks for ``gunicorn.conf.py``: one instance of many workers.
+
+::
+
+    from telemetry.gunicorn import Logger, begin_instance, end_instance, worker_begins, worker_ends
+
+    begin_instance()
+    logger_class = Logger
+    post_fork = worker_begins
+    worker_exit = worker_ends
+    on_exit = end_instance
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from gunicorn.glogging import Logger as GunicornLogger
+
+from telemetry import runtime, settings
+from telemetry.logs import pipeline
+from telemetry.metrics.store import instance
+
+
+class Logger(GunicornLogger):
+    """gunicorn's own lines through our pipeline, its line a request left out."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)  # type: ignore[no-untyped-call]
+        pipeline.configure()
+
+
+def begin_instance() -> None:
+    """In the master, before the application is loaded: check the environment, open the store."""
+    settings.check_environment()
+    instance.share(os.getpid())
+    runtime.defer()
+
+
+def worker_begins(_arbiter: Any, _worker: Any) -> None:
+    runtime.start()
+
+
+def worker_ends(_arbiter: Any, _worker: Any) -> None:
+    runtime.stop()
+
+
+def end_instance(_arbiter: Any) -> None:
+    instance.remove()

@@ -1,0 +1,95 @@
+"""The steps that turn an event into a line; structlog's own processors surround them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import orjson
+from opentelemetry import trace
+
+from telemetry.context import current
+from telemetry.logs.exceptions import fields_of
+from telemetry.logs.masking import MASKED, is_secret, mask
+
+Event = MutableMapping[str, Any]
+
+#: These come first in a line, in this order.
+_FIRST = ("timestamp", "level", "logger", "message", "correlation_id", "trace_id", "span_id")
+_LONGEST_LINE = 64 * 1024
+
+
+def add_context(_logger: Any, _method: str, event: Event) -> Event:
+    """The ids of the work that runs now, and the fields bound to it."""
+    operation = current.get()
+    if operation is None:
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            event.setdefault("trace_id", f"{context.trace_id:032x}")
+            event.setdefault("span_id", f"{context.span_id:016x}")
+        return event
+    for name, value in operation.fields.items():
+        event.setdefault(name, value)
+    if operation.correlation_id:
+        event.setdefault("correlation_id", operation.correlation_id)
+    if operation.trace_id:
+        event.setdefault("trace_id", operation.trace_id)
+        context = trace.get_current_span().get_span_context()
+        span_id = f"{context.span_id:016x}" if context.is_valid else operation.span_id
+        event.setdefault("span_id", span_id)
+    return event
+
+
+def add_exception(_logger: Any, _method: str, event: Event) -> Event:
+    """``exc_info`` as structured fields."""
+    given = event.pop("exc_info", None)
+    if given is True:
+        given = sys.exc_info()
+    error = given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event["exception"] = fields_of(error)
+    return event
+
+
+def mask_secrets(_logger: Any, _method: str, event: Event) -> Event:
+    for key, value in event.items():
+        event[key] = MASKED if is_secret(key) else mask(value)
+    return event
+
+
+def in_order(_logger: Any, _method: str, event: Event) -> Event:
+    """``message`` for structlog's ``event``, and the common fields first."""
+    if "event" in event:
+        event["message"] = event.pop("event")
+    ordered: dict[str, Any] = {name: event.pop(name) for name in _FIRST if name in event}
+    ordered.update(event)
+    return ordered
+
+
+def to_json(_logger: Any, _method: str, event: Event) -> str:
+    """One object on one line; a line that is too long loses its context, never its validity."""
+    line = _encoded(event)
+    if len(line) > _LONGEST_LINE:
+        short: dict[str, Any] = {name: event[name] for name in _FIRST if name in event}
+        short["message"] = str(short.get("message", ""))[:2000]
+        short["truncated"] = f"the line had {len(line)} bytes"
+        line = _encoded(short)
+    return line.decode()
+
+
+def _encoded(event: Event) -> bytes:
+    try:
+        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except (TypeError, orjson.JSONEncodeError):
+        # Lone surrogates and integers beyond 64 bits are all that mask() lets through.
+        plain = {key: _encodable(value) for key, value in event.items()}
+        return orjson.dumps(plain, default=repr)
+
+
+def _encodable(value: Any) -> Any:
+    try:
+        orjson.dumps(value)
+    except (TypeError, orjson.JSONEncodeError):
+        return str(value).encode("utf-8", "replace").decode()
+    return value

@@ -1,0 +1,168 @@
+"""Every metric that telemetry itself keeps: name, type, labels, meaning.
+
+Tests and docs read this table. A metric of an application is made with ``telemetry.counter``,
+``gauge`` or ``histogram`` where it belongs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from telemetry.metrics.metric import CounterMetric, GaugeMetric, HistogramMetric, Metric
+
+_HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+_DATABASE_BUCKETS = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+
+#: Why a span was not exported.
+DROP_REASONS = ("queue_full", "export_failed", "span_limit", "shutdown")
+
+HTTP_REQUESTS = CounterMetric(
+    "http_requests_total",
+    "HTTP requests answered; status 499 when the client went away.",
+    ("method", "endpoint", "status"),
+)
+HTTP_REQUEST_DURATION = HistogramMetric(
+    "http_request_duration_seconds",
+    "Time from the arrival of a request to the end of its answer, in seconds.",
+    ("method", "endpoint"),
+    buckets=_HTTP_BUCKETS,
+)
+HTTP_REQUESTS_IN_PROGRESS = GaugeMetric(
+    "http_requests_in_progress", "HTTP requests being answered now.", ("method",)
+)
+HTTP_CLIENT_REQUESTS = CounterMetric(
+    "http_client_requests_total",
+    "Outgoing HTTP calls; status timeout or error where no answer came.",
+    ("host", "method", "status"),
+)
+HTTP_CLIENT_REQUEST_DURATION = HistogramMetric(
+    "http_client_request_duration_seconds",
+    "Time of outgoing HTTP calls until the answer's headers, in seconds.",
+    ("host", "method"),
+    buckets=_HTTP_BUCKETS,
+)
+HTTP_REPEATED_QUERIES = CounterMetric(
+    "http_repeated_queries_total",
+    "Statement shapes that ran too often within one request (N+1).",
+    ("endpoint",),
+)
+DATABASE_QUERIES = CounterMetric(
+    "database_queries_total", "SQL statements run.", ("operation", "table")
+)
+DATABASE_QUERY_DURATION = HistogramMetric(
+    "database_query_duration_seconds",
+    "Time of SQL statements, in seconds.",
+    ("operation", "table"),
+    buckets=_DATABASE_BUCKETS,
+)
+DATABASE_ERRORS = CounterMetric(
+    "database_errors_total",
+    "SQL statements that failed, by the driver's exception.",
+    ("operation", "table", "type"),
+)
+DATABASE_CONNECTIONS = CounterMetric(
+    "database_connections_total",
+    "Attempts to get a database connection, from the server or the pool.",
+    ("database",),
+)
+DATABASE_CONNECTION_ERRORS = CounterMetric(
+    "database_connection_errors_total",
+    "Attempts to get a database connection that failed, and connections lost in a query.",
+    ("database", "type"),
+)
+DATABASE_POOL_CONNECTIONS = GaugeMetric(
+    "database_pool_connections", "Connections in the pools.", ("database", "state")
+)
+DATABASE_POOL_MAX_CONNECTIONS = GaugeMetric(
+    "database_pool_max_connections", "Connections that the pools may hold.", ("database",)
+)
+DATABASE_POOL_REQUESTS_WAITING = GaugeMetric(
+    "database_pool_requests_waiting", "Threads waiting for a connection of a pool.", ("database",)
+)
+ERRORS = CounterMetric(
+    "errors_total",
+    "Answers with a 5xx status and exceptions nobody caught; endpoint none outside requests.",
+    ("type", "endpoint"),
+)
+PROCESS_RESIDENT_MEMORY = GaugeMetric(
+    "process_resident_memory_bytes",
+    "Memory of all processes of the instance, shared pages counted once, in bytes.",
+    merge="max",
+)
+PROCESS_WORKER_MAX_RESIDENT_MEMORY = GaugeMetric(
+    "process_worker_max_resident_memory_bytes",
+    "Resident memory of the largest worker, in bytes.",
+    merge="max",
+)
+PROCESS_CPU = CounterMetric(
+    "process_cpu_seconds_total",
+    "User and system CPU time of all processes of the instance, ended ones included, in seconds.",
+    scraped=True,
+)
+PROCESS_START_TIME = GaugeMetric(
+    "process_start_time_seconds",
+    "Start of the instance's first process, in seconds since the Unix epoch.",
+    scraped=True,
+)
+PROCESS_OPEN_FDS = GaugeMetric(
+    "process_open_fds", "Open file descriptors of all processes of the instance.", scraped=True
+)
+PROCESS_MAX_FDS = GaugeMetric(
+    "process_max_fds", "File descriptors that those processes may open together.", scraped=True
+)
+PROCESS_WORKERS = GaugeMetric(
+    "process_workers", "Processes of the instance that answer requests.", scraped=True
+)
+SPANS_DROPPED = CounterMetric(
+    "telemetry_spans_dropped_total",
+    "Spans that did not reach the exporter or were refused by it.",
+    ("reason",),
+    initial=[(reason,) for reason in DROP_REASONS],
+)
+SERIES_DROPPED = CounterMetric(
+    "telemetry_series_dropped_total",
+    "Observations whose series was past the bound; they went to the overflow series.",
+    ("metric",),
+)
+BUILD_INFO = GaugeMetric(
+    "build_info", "Always 1; the labels tell what runs.", ("version", "commit"), merge="max"
+)
+
+DEFINITIONS: tuple[Metric[Any], ...] = (
+    HTTP_REQUESTS,
+    HTTP_REQUEST_DURATION,
+    HTTP_REQUESTS_IN_PROGRESS,
+    HTTP_CLIENT_REQUESTS,
+    HTTP_CLIENT_REQUEST_DURATION,
+    HTTP_REPEATED_QUERIES,
+    DATABASE_QUERIES,
+    DATABASE_QUERY_DURATION,
+    DATABASE_ERRORS,
+    DATABASE_CONNECTIONS,
+    DATABASE_CONNECTION_ERRORS,
+    DATABASE_POOL_CONNECTIONS,
+    DATABASE_POOL_MAX_CONNECTIONS,
+    DATABASE_POOL_REQUESTS_WAITING,
+    ERRORS,
+    PROCESS_RESIDENT_MEMORY,
+    PROCESS_WORKER_MAX_RESIDENT_MEMORY,
+    PROCESS_CPU,
+    PROCESS_START_TIME,
+    PROCESS_OPEN_FDS,
+    PROCESS_MAX_FDS,
+    PROCESS_WORKERS,
+    SPANS_DROPPED,
+    SERIES_DROPPED,
+    BUILD_INFO,
+)
+
+
+def create_all() -> None:
+    """Make every instrument and the series that start at 0."""
+    for definition in DEFINITIONS:
+        definition.create()
+    for definition in DEFINITIONS:
+        if definition.labels and not definition.scraped and definition is not SERIES_DROPPED:
+            SERIES_DROPPED.child(definition.name)

@@ -1,0 +1,62 @@
+"""The paths that telemetry answers itself, before Host checks, redirects, sessions and the like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from telemetry import settings
+from telemetry.health import readiness
+from telemetry.metrics import exposition
+
+View = Callable[[HttpRequest], HttpResponse]
+
+
+def view_of(request: HttpRequest) -> View | None:
+    """Who answers this path here, None for every path of the project."""
+    path, names = request.path_info, settings.get()
+    if path == names.METRICS_PATH:
+        return metrics
+    if path == names.LIVE_PATH:
+        return live
+    if path == names.READY_PATH:
+        return ready
+    return None
+
+
+def answer(view: View, request: HttpRequest) -> HttpResponse:
+    if request.method not in {"GET", "HEAD"}:
+        return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
+    response = view(request)
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """The scrape (``METRICS_TOKEN`` permitting)."""
+    meta = request.META
+    if not exposition.allowed(meta.get("HTTP_AUTHORIZATION", "")):
+        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+    found = exposition.scrape(meta.get("HTTP_ACCEPT", ""), meta.get("HTTP_ACCEPT_ENCODING", ""))
+    return HttpResponse(found.body, headers=found.headers)
+
+
+def live(_request: HttpRequest) -> HttpResponse:
+    """The process is up. Touches nothing."""
+    return _json(200, {"status": "ok"})
+
+
+def ready(_request: HttpRequest) -> HttpResponse:
+    """The database answers and its migrations are applied."""
+    problem = readiness.problem()
+    if problem:
+        response = _json(503, {"status": "unavailable", "detail": problem})
+        response.headers["Retry-After"] = "5"
+        return response
+    return _json(200, {"status": "ok"})
+
+
+def _json(status: int, body: dict[str, str]) -> HttpResponse:
+    return HttpResponse(json.dumps(body) + "\n", status=status, content_type="application/json")

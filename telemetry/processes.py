@@ -1,0 +1,117 @@
+"""Facts about processes from Linux' ``/proc``; 0 or nothing where there is none."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Stat:
+    """The fields of ``/proc/PID/stat`` that matter here, see proc_pid_stat(5)."""
+
+    state: str
+    parent: int
+    #: User and system time of the process itself, in clock ticks.
+    own_ticks: int
+    #: The same of its children that ended and were waited for.
+    ended_children_ticks: int
+    #: Start after boot, in clock ticks.
+    start_ticks: int
+    resident_bytes: int
+
+
+def stat(pid: int) -> Stat | None:
+    try:
+        text = (PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    # The command in parentheses may hold spaces and parentheses: fields count from the last one.
+    fields = text[text.rindex(")") + 2 :].split()
+    return Stat(
+        state=fields[0],
+        parent=int(fields[1]),
+        own_ticks=int(fields[11]) + int(fields[12]),
+        ended_children_ticks=int(fields[13]) + int(fields[14]),
+        start_ticks=int(fields[19]),
+        resident_bytes=int(fields[21]) * PAGE,
+    )
+
+
+def start_ticks(pid: int) -> int:
+    """Start time of a process in ticks after boot; with the pid it names a process for good."""
+    found = stat(pid)
+    return found.start_ticks if found else 0
+
+
+def alive(pid: int) -> bool:
+    if not PROC.exists():
+        with suppress(ProcessLookupError):
+            os.kill(pid, 0)
+            return True
+        return False
+    found = stat(pid)
+    return found is not None and found.state not in "ZX"
+
+
+def children(pid: int) -> list[int]:
+    """Direct children of a process, those included that ended and were not waited for yet."""
+    found: list[int] = []
+    try:
+        for task in (PROC / str(pid) / "task").iterdir():
+            found += [int(child) for child in (task / "children").read_text().split()]
+    except OSError:
+        # Kernels without CONFIG_PROC_CHILDREN, or the process is gone.
+        return [int(entry.name) for entry in _processes() if _parent(int(entry.name)) == pid]
+    return found
+
+
+def _processes() -> list[Path]:
+    try:
+        return [entry for entry in PROC.iterdir() if entry.name.isdigit()]
+    except OSError:
+        return []
+
+
+def _parent(pid: int) -> int:
+    found = stat(pid)
+    return found.parent if found else 0
+
+
+def boot_time() -> float:
+    """Seconds since the Unix epoch at which the machine started."""
+    with suppress(OSError):
+        for line in (PROC / "stat").read_text().splitlines():
+            if line.startswith("btime "):
+                return float(line.split()[1])
+    return 0.0
+
+
+def proportional_memory(pid: int) -> int:
+    """Proportional set size in bytes: shared pages divided by those who share them."""
+    with suppress(OSError):
+        for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def open_descriptors(pid: int) -> int:
+    with suppress(OSError):
+        return len(os.listdir(PROC / str(pid) / "fd"))  # noqa: PTH208  ten times quicker
+    return 0
+
+
+def allowed_descriptors(pid: int) -> int:
+    with suppress(OSError):
+        for line in (PROC / str(pid) / "limits").read_text().splitlines():
+            if line.startswith("Max open files"):
+                soft = line.split()[3]
+                return 0 if soft == "unlimited" else int(soft)
+    return 0

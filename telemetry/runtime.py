@@ -1,0 +1,123 @@
+"""What runs beside the requests in each worker: started once, begun anew after a fork."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Any
+
+from telemetry import settings
+from telemetry.context import Operation, current
+from telemetry.db import pools
+from telemetry.db.connections import start_at_zero
+from telemetry.logs import quiet
+from telemetry.metrics import definitions as metrics
+from telemetry.metrics import metric, process
+from telemetry.metrics.server import MetricsServer
+from telemetry.metrics.store import instance
+from telemetry.tracing.provider import processor
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks at the pools, and between two measurements of memory.
+POOLS_EVERY = 5.0
+MEMORY_EVERY = 15.0
+
+_started = False
+_deferred = False
+_starting = threading.Lock()
+_server = MetricsServer()
+
+
+def prepare() -> None:
+    """Once, when Django is set up: instruments, hooks. No thread, no socket: forks may follow."""
+    metric.series_limit = settings.get().SERIES_PER_METRIC
+    metrics.create_all()
+    metrics.BUILD_INFO.child(settings.BUILD_VERSION.read(), settings.BUILD_COMMIT.read()).set(1)
+    start_at_zero()
+    processor.count_dropped = _count_dropped
+    _count_unhandled()
+    os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+def defer() -> None:
+    """Start nothing in this process: it is a master whose children answer the requests."""
+    global _deferred
+    _deferred = True
+
+
+def requests_begin() -> None:
+    """The middleware is in place: its line replaces Django's, and a worker may start."""
+    quiet.request_lines = True
+    start()
+
+
+def start() -> None:
+    """Start what runs beside the requests, once in each process."""
+    global _started
+    if _started or _deferred:
+        return
+    with _starting:
+        if not _started:
+            instance.add_worker()
+            threading.Thread(target=_refresh, name="telemetry-refresh", daemon=True).start()
+            atexit.register(stop)
+            _started = True
+
+
+def stop() -> None:
+    """Export what waits, within its deadline. Safe to call more than once."""
+    processor.shutdown()
+
+
+def _refresh() -> None:
+    current.set(Operation("", quiet=True))
+    memory_at = 0.0
+    while True:
+        try:
+            pools.refresh()
+            if instance.lead():
+                _server.ensure()
+                if time.monotonic() >= memory_at:
+                    process.refresh_memory(instance)
+                    memory_at = time.monotonic() + MEMORY_EVERY
+        except Exception:
+            logger.warning("telemetry could not refresh its gauges", exc_info=True)
+        time.sleep(POOLS_EVERY)
+
+
+def _forget_after_fork() -> None:
+    global _started, _deferred, _starting
+    _started = False
+    _deferred = False
+    _starting = threading.Lock()
+    _server.forget_after_fork()
+
+
+def _count_dropped(reason: str, spans: int) -> None:
+    metrics.SPANS_DROPPED.child(reason).inc(spans)
+
+
+def _count_unhandled() -> None:
+    """Count exceptions that end a thread or the process; what showed them before still does."""
+    show, show_thread = sys.excepthook, threading.excepthook
+
+    def process_ends(
+        kind: type[BaseException], error: BaseException, frames: TracebackType | None
+    ) -> None:
+        if not issubclass(kind, KeyboardInterrupt):
+            metrics.ERRORS.child(kind.__name__, "none").inc()
+        show(kind, error, frames)
+
+    def thread_ends(arguments: Any) -> None:
+        if arguments.exc_type is not SystemExit:
+            metrics.ERRORS.child(arguments.exc_type.__name__, "none").inc()
+        show_thread(arguments)
+
+    sys.excepthook = process_ends
+    threading.excepthook = thread_ends

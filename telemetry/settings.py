@@ -1,0 +1,286 @@
+"""Every setting of telemetry: the ``TELEMETRY`` dict of Django's settings and the environment.
+
+Code asks :func:`get` for the settings and a :class:`~telemetry.environment.Variable` for the
+environment; nobody reads ``os.environ`` or ``django.conf.settings`` beside this module.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+
+from telemetry.environment import Variable, boolean, choice, integer, text, url
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _sampler_argument(value: str) -> str:
+    """Its meaning depends on the sampler; those that ship with OpenTelemetry take a ratio."""
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError("must be a number from 0 to 1") from None
+    if not 0 <= number <= 1:
+        raise ValueError("must be a number from 0 to 1")
+    return value
+
+
+def _host(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", value):
+        raise ValueError("must be a host name or address")
+    return value
+
+
+def _seconds(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError("must be a number of seconds") from None
+    if not 0 < number <= 3600:
+        raise ValueError("must be a number of seconds from 0 to 3600")
+    return number
+
+
+OTEL_SERVICE_NAME = Variable(
+    "OTEL_SERVICE_NAME", text, "", "Name of the service in traces; the setting SERVICE_NAME else."
+)
+OTEL_RESOURCE_ATTRIBUTES = Variable(
+    "OTEL_RESOURCE_ATTRIBUTES", text, "", "More about the service on every span, as key=value,…"
+)
+OTEL_TRACES_EXPORTER = Variable(
+    "OTEL_TRACES_EXPORTER",
+    choice("otlp", "jaeger", "console", "none"),
+    "",
+    "Where traces go: otlp, jaeger, console or none. Unset: otlp if an endpoint is set, else the "
+    "setting TRACES_EXPORTER.",
+)
+OTEL_EXPORTER_OTLP_ENDPOINT = Variable(
+    "OTEL_EXPORTER_OTLP_ENDPOINT", url, "", "Base address of the OTLP receiver."
+)
+OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = Variable(
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", url, "", "Full address for traces, /v1/traces included."
+)
+OTEL_EXPORTER_OTLP_PROTOCOL = Variable(
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    choice("http/protobuf", "grpc"),
+    "http/protobuf",
+    "http/protobuf, or grpc where opentelemetry-exporter-otlp-proto-grpc is installed.",
+)
+OTEL_EXPORTER_OTLP_HEADERS = Variable(
+    "OTEL_EXPORTER_OTLP_HEADERS", text, "", "Headers for the receiver, as key=value,…", secret=True
+)
+OTEL_EXPORTER_OTLP_TIMEOUT = Variable(
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    _seconds,
+    10.0,
+    "Seconds that one export may take, retries included.",
+)
+OTEL_TRACES_SAMPLER = Variable(
+    "OTEL_TRACES_SAMPLER",
+    choice(
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ),
+    "parentbased_always_on",
+    "Which traces are kept, by OpenTelemetry's names.",
+)
+OTEL_TRACES_SAMPLER_ARG = Variable(
+    "OTEL_TRACES_SAMPLER_ARG", _sampler_argument, "1.0", "The ratio of the ratio samplers, 0 to 1."
+)
+OTEL_BSP_SCHEDULE_DELAY = Variable(
+    "OTEL_BSP_SCHEDULE_DELAY", integer(10, 60_000), 1000, "Milliseconds between two exports."
+)
+OTEL_BSP_MAX_QUEUE_SIZE = Variable(
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    integer(1, 1_000_000),
+    2048,
+    "Spans that may wait for the export in one process; more are dropped and counted.",
+)
+OTEL_BSP_MAX_EXPORT_BATCH_SIZE = Variable(
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", integer(1, 100_000), 512, "Spans in one export."
+)
+OTEL_BSP_EXPORT_TIMEOUT = Variable(
+    "OTEL_BSP_EXPORT_TIMEOUT",
+    integer(1, 600_000),
+    5000,
+    "Milliseconds that a stopping process may take to export what waits.",
+)
+OTEL_EXPORTER_PROMETHEUS_HOST = Variable(
+    "OTEL_EXPORTER_PROMETHEUS_HOST",
+    _host,
+    "127.0.0.1",
+    "Address that the metrics-only port listens on.",
+)
+PROMETHEUS_PORT = Variable(
+    "PROMETHEUS_PORT", integer(0, 65535), 8000, "The metrics-only port; 0 switches it off."
+)
+PROMETHEUS_MULTIPROC_DIR = Variable(
+    "PROMETHEUS_MULTIPROC_DIR",
+    text,
+    "",
+    "Folder under which each instance keeps its metric files; a folder of the system's temporary "
+    "one else.",
+)
+METRICS_TOKEN = Variable(
+    "METRICS_TOKEN",
+    text,
+    "",
+    "Bearer token that /metrics and the metrics-only port ask for; nobody is asked without it.",
+    secret=True,
+)
+JAEGER_AGENT_HOST = Variable("JAEGER_AGENT_HOST", _host, "localhost", "Host of the Jaeger agent.")
+JAEGER_AGENT_PORT = Variable(
+    "JAEGER_AGENT_PORT", integer(1, 65535), 6831, "UDP port of the Jaeger agent."
+)
+LOG_LEVEL = Variable(
+    "LOG_LEVEL",
+    choice("debug", "info", "warning", "error", "critical"),
+    "info",
+    "Lines below this level are not written.",
+)
+LOG_FORMAT = Variable(
+    "LOG_FORMAT", choice("json", "console"), "json", "json, or console for people."
+)
+BUILD_VERSION = Variable("BUILD_VERSION", text, "unknown", "The label version of build_info.")
+BUILD_COMMIT = Variable("BUILD_COMMIT", text, "unknown", "The label commit of build_info.")
+
+OTEL_SDK_DISABLED = Variable(
+    "OTEL_SDK_DISABLED", boolean, False, "1 switches tracing off; metrics and logs stay."
+)
+
+VARIABLES: tuple[Variable[Any], ...] = (
+    OTEL_SERVICE_NAME,
+    OTEL_RESOURCE_ATTRIBUTES,
+    OTEL_SDK_DISABLED,
+    OTEL_TRACES_EXPORTER,
+    OTEL_EXPORTER_OTLP_ENDPOINT,
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
+    OTEL_EXPORTER_OTLP_PROTOCOL,
+    OTEL_EXPORTER_OTLP_HEADERS,
+    OTEL_EXPORTER_OTLP_TIMEOUT,
+    JAEGER_AGENT_HOST,
+    JAEGER_AGENT_PORT,
+    OTEL_TRACES_SAMPLER,
+    OTEL_TRACES_SAMPLER_ARG,
+    OTEL_BSP_SCHEDULE_DELAY,
+    OTEL_BSP_MAX_QUEUE_SIZE,
+    OTEL_BSP_MAX_EXPORT_BATCH_SIZE,
+    OTEL_BSP_EXPORT_TIMEOUT,
+    PROMETHEUS_PORT,
+    OTEL_EXPORTER_PROMETHEUS_HOST,
+    PROMETHEUS_MULTIPROC_DIR,
+    METRICS_TOKEN,
+    LOG_LEVEL,
+    LOG_FORMAT,
+    BUILD_VERSION,
+    BUILD_COMMIT,
+)
+
+
+def check_environment() -> None:
+    """Read every variable once. Raises WrongEnvironmentError for the first wrong one."""
+    for variable in VARIABLES:
+        variable.read()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The keys of ``TELEMETRY``, with their defaults."""
+
+    #: Name of the service in traces, unless ``OTEL_SERVICE_NAME`` says otherwise.
+    SERVICE_NAME: str = "django"
+    #: Where traces go when the environment does not say: otlp, jaeger, console or none.
+    TRACES_EXPORTER: str = "otlp"
+    #: Continue the trace of a caller's ``traceparent``; else begin one with a link to it.
+    TRUST_INCOMING_TRACE: bool = True
+    #: Proxies (addresses or networks, ``*`` for any) whose X-Forwarded-For is believed.
+    TRUSTED_PROXIES: Sequence[str] = ()
+    #: Paths that telemetry answers itself.
+    METRICS_PATH: str = "/metrics"
+    LIVE_PATH: str = "/health/live"
+    READY_PATH: str = "/health/ready"
+    #: A request that took longer (seconds) is logged as a warning.
+    SLOW_REQUEST_SECONDS: float = 1.0
+    #: The same statement more often than this in one request counts as repeated (N+1).
+    REPEATED_QUERIES: int = 10
+    #: Spans that one request may have; more are dropped and counted.
+    SPANS_PER_TRACE: int = 1000
+    #: Series that one metric of telemetry may have in a process; more go to one overflow series.
+    SERIES_PER_METRIC: int = 5000
+    #: Who sees the database part of Server-Timing outside DEBUG: staff or nobody.
+    SERVER_TIMING_DATABASE: str = "staff"
+
+    @functools.cached_property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        return tuple(
+            ipaddress.ip_network("0.0.0.0/0" if item == "*" else item, strict=False)
+            for item in self.TRUSTED_PROXIES
+        )
+
+
+_CHOICES = {
+    "TRACES_EXPORTER": {"otlp", "jaeger", "console", "none"},
+    "SERVER_TIMING_DATABASE": {"staff", "nobody"},
+}
+
+
+def checked(given: dict[str, Any]) -> Settings:
+    """``given`` as settings. Raises ImproperlyConfigured for a key or value that cannot be used."""
+    known = {field.name: field for field in fields(Settings)}
+    for name, value in given.items():
+        if name not in known:
+            raise ImproperlyConfigured(
+                f"TELEMETRY has no setting {name!r}; it knows {', '.join(sorted(known))}"
+            )
+        default = known[name].default
+        if isinstance(default, tuple):
+            right = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+        elif isinstance(default, float):
+            right = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+        elif isinstance(default, int) and not isinstance(default, bool):
+            right = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        else:
+            right = isinstance(value, type(default))
+        if not right or (name in _CHOICES and value not in _CHOICES[name]):
+            wanted = " or ".join(sorted(_CHOICES.get(name, ()))) or type(default).__name__
+            raise ImproperlyConfigured(f"TELEMETRY[{name!r}] must be {wanted}, not {value!r}")
+        if name.endswith("_PATH") and not value.startswith("/"):
+            raise ImproperlyConfigured(f"TELEMETRY[{name!r}] must begin with a slash: {value!r}")
+    settings = Settings(**given)
+    try:
+        _ = settings.trusted_networks
+    except ValueError as error:
+        raise ImproperlyConfigured(f"TELEMETRY['TRUSTED_PROXIES']: {error}") from None
+    return settings
+
+
+@functools.lru_cache(maxsize=1)
+def get() -> Settings:
+    """The settings in force, checked once."""
+    return checked(getattr(django_settings, "TELEMETRY", {}))
+
+
+def service_name() -> str:
+    return OTEL_SERVICE_NAME.read() or get().SERVICE_NAME
+
+
+def traces_exporter() -> str:
+    """otlp, jaeger, console or none: the environment's word, an endpoint, or the setting."""
+    if OTEL_SDK_DISABLED.read():
+        return "none"
+    if named := OTEL_TRACES_EXPORTER.read():
+        return named
+    if OTEL_EXPORTER_OTLP_ENDPOINT.read() or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.read():
+        return "otlp"
+    return get().TRACES_EXPORTER

@@ -1,0 +1,172 @@
+"""A span processor with a bounded queue and a thread that exports; what is dropped is counted.
+
+Instead of OpenTelemetry's own batch processor, which neither counts what it drops by reason nor
+can be told to begin anew in a forked worker with an exporter of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from opentelemetry import context as context_api
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from telemetry import settings
+from telemetry.context import Operation, current
+from telemetry.tracing import exporters
+
+logger = logging.getLogger(__name__)
+
+#: Told how many spans were dropped and why; metrics are counted by whoever connects the signals.
+DropCounter = Callable[[str, int], None]
+
+_SUPPRESS = "suppress_instrumentation"
+
+
+def _nobody_counts(reason: str, spans: int) -> None:
+    """Until somebody connects a counter."""
+
+
+class QueueProcessor(SpanProcessor):
+    """Queues ended spans and exports them from a thread of each process.
+
+    ``on_end`` appends to a deque and never waits. A full queue drops the newest span.
+    """
+
+    def __init__(self) -> None:
+        self.count_dropped: DropCounter = _nobody_counts
+        self._exporter: SpanExporter | None = None
+        self._chosen = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew: in a child after a fork, and when the settings change."""
+        self._queue: deque[ReadableSpan] = deque()
+        self._limit = settings.OTEL_BSP_MAX_QUEUE_SIZE.read()
+        self._batch = min(settings.OTEL_BSP_MAX_EXPORT_BATCH_SIZE.read(), self._limit)
+        self._delay = settings.OTEL_BSP_SCHEDULE_DELAY.read() / 1000
+        self._wake = threading.Event()
+        self._exporting = threading.Lock()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+        self._failing = False
+
+    def reset_after_fork(self) -> None:
+        """A connection of the parent's exporter must not be shared; tests' own exporters stay."""
+        if self._chosen and self._exporter is not None:
+            self._chosen = False
+            self._exporter = None
+        self.reset()
+
+    def use(self, exporter: SpanExporter | None) -> None:
+        """Export to this one instead of the environment's choice."""
+        self._exporter = exporter
+        self._chosen = True
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Nothing happens at a span's start."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if not span.context.trace_flags.sampled:
+            return
+        if self._stopped:
+            self.count_dropped("shutdown", 1)
+            return
+        if len(self._queue) >= self._limit:
+            self.count_dropped("queue_full", 1)
+            return
+        self._queue.append(span)
+        if self._thread is None:
+            self._start()
+        elif len(self._queue) == self._batch:
+            self._wake.set()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None and not self._stopped:
+                self._thread = threading.Thread(
+                    target=self._run, name="telemetry-span-export", daemon=True
+                )
+                self._thread.start()
+
+    def _run(self) -> None:
+        # The exporter's own HTTP calls are no work of the service: no spans, no metrics.
+        current.set(Operation("", quiet=True))
+        context_api.attach(context_api.set_value(_SUPPRESS, True))
+        while not self._stopped:
+            self._wake.wait(self._delay)
+            self._wake.clear()
+            self._export_all()
+
+    def _export_all(self, deadline: float | None = None) -> bool:
+        with self._exporting:
+            while self._queue:
+                if deadline is not None and time.monotonic() > deadline:
+                    return False
+                spans: list[ReadableSpan] = []
+                while self._queue and len(spans) < self._batch:
+                    spans.append(self._queue.popleft())
+                self._export(spans)
+        return True
+
+    def _export(self, spans: list[ReadableSpan]) -> None:
+        problem = "the receiver did not take them"
+        try:
+            if not self._chosen:
+                self.use(exporters.make())
+            if self._exporter is None:
+                return
+            succeeded = self._exporter.export(spans) is SpanExportResult.SUCCESS
+        except Exception as error:  # noqa: BLE001  an exporter's failure must not end the thread
+            succeeded = False
+            problem = f"{type(error).__name__}: {error}"
+        if succeeded:
+            if self._failing:
+                logger.info("spans are exported again")
+            self._failing = False
+            return
+        self.count_dropped("export_failed", len(spans))
+        if not self._failing:
+            self._failing = True
+            logger.warning(
+                "spans could not be exported (%s); they are dropped and counted in "
+                "telemetry_spans_dropped_total until it works again",
+                problem,
+            )
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        if self._stopped or not self._queue:
+            return True
+        return self._flush(timeout_millis / 1000)
+
+    def _flush(self, seconds: float) -> bool:
+        """Export what waits, in a thread so that a hanging receiver cannot hold the caller."""
+        done = threading.Event()
+
+        def flush() -> None:
+            current.set(Operation("", quiet=True))
+            context_api.attach(context_api.set_value(_SUPPRESS, True))
+            self._export_all(time.monotonic() + seconds)
+            done.set()
+
+        threading.Thread(target=flush, name="telemetry-span-flush", daemon=True).start()
+        return done.wait(seconds)
+
+    def shutdown(self) -> None:
+        """Export what waits within ``OTEL_BSP_EXPORT_TIMEOUT``, and count what could not be."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._wake.set()
+        if self._queue:
+            self._flush(settings.OTEL_BSP_EXPORT_TIMEOUT.read() / 1000)
+        if self._queue:
+            self.count_dropped("shutdown", len(self._queue))
+            self._queue.clear()

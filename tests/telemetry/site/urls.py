@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import requests
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.urls import include, path, re_path
+
+import telemetry
+
+log = telemetry.get_logger("tests.site")
+
+
+def hello(request: HttpRequest, name: str = "world", **_: object) -> HttpResponse:
+    log.info("hello", name=name)
+    return HttpResponse(f"hello {name}")
+
+
+async def hello_async(request: HttpRequest, pk: int) -> HttpResponse:
+    log.info("hello", pk=pk)
+    await asyncio.sleep(0)
+    return HttpResponse(f"hello {pk}")
+
+
+def query(request: HttpRequest) -> HttpResponse:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM auth_user WHERE username = %s", ["secret-value"])
+        return HttpResponse(str(cursor.fetchone()[0]))
+
+
+def custom_span(request: HttpRequest) -> HttpResponse:
+    with telemetry.get_tracer().start_as_current_span("custom") as span:
+        span.set_attribute("custom.attribute", "value")
+        return query(request)
+
+
+async def query_async(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(await get_user_model().objects.acount()))
+
+
+def repeated(request: HttpRequest) -> HttpResponse:
+    for number in range(20):
+        get_user_model().objects.filter(pk=number).exists()
+    return HttpResponse("many")
+
+
+def fail(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("it broke")
+
+
+async def fail_async(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("it broke")
+
+
+def refuse(request: HttpRequest) -> HttpResponse:
+    raise PermissionDenied
+
+
+def missing(request: HttpRequest) -> HttpResponse:
+    raise Http404
+
+
+def unavailable(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(status=503)
+
+
+def slow(request: HttpRequest) -> HttpResponse:
+    time.sleep(float(request.GET.get("seconds", "0.1")))
+    return HttpResponse("slow")
+
+
+async def slow_async(request: HttpRequest) -> HttpResponse:
+    await asyncio.sleep(float(request.GET.get("seconds", "0.1")))
+    return HttpResponse("slow")
+
+
+def stream(request: HttpRequest) -> StreamingHttpResponse:
+    def pieces() -> Iterator[bytes]:
+        for number in range(5):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM auth_group")
+            yield b"piece %d\n" % number
+
+    return StreamingHttpResponse(pieces())
+
+
+def stream_fails(request: HttpRequest) -> StreamingHttpResponse:
+    def pieces() -> Iterator[bytes]:
+        yield b"one"
+        raise RuntimeError("it broke in the middle")
+
+    return StreamingHttpResponse(pieces())
+
+
+async def stream_async(request: HttpRequest) -> StreamingHttpResponse:
+    async def pieces() -> AsyncIterator[bytes]:
+        for number in range(5):
+            await asyncio.sleep(0.01)
+            yield b"piece %d\n" % number
+
+    return StreamingHttpResponse(pieces())
+
+
+def call(request: HttpRequest) -> HttpResponse:
+    answer = requests.get(request.GET["url"], timeout=5)
+    return HttpResponse(answer.text, status=200)
+
+
+def bound(request: HttpRequest) -> HttpResponse:
+    telemetry.bind(expense_id=7)
+    log.info("inside", password="hunter2")
+    return HttpResponse("bound")
+
+
+def user(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"user": request.user.get_username()})
+
+
+nested = [path("items/<int:pk>/", hello, name="nested")]
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("hello/", hello),
+    path("hello/<str:name>/", hello),
+    path("async/<int:pk>/", hello_async),
+    path("query/", query),
+    path("query-async/", query_async),
+    path("custom-span/", custom_span),
+    path("repeated/", repeated),
+    path("fail/", fail),
+    path("fail-async/", fail_async),
+    path("refuse/", refuse),
+    path("missing/", missing),
+    path("unavailable/", unavailable),
+    path("slow/", slow),
+    path("slow-async/", slow_async),
+    path("stream/", stream),
+    path("stream-fails/", stream_fails),
+    path("stream-async/", stream_async),
+    path("call/", call),
+    path("bound/", bound),
+    path("user/", user),
+    re_path(r"^old/(?P<slug>[-\w]+)/(\d+)/$", hello),
+    path("group/<uuid:group>/", include(nested)),
+]

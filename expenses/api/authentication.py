@@ -24,6 +24,6 @@ class TokenAuthentication(knox.auth.TokenAuthentication):
         found: tuple[Any, Any] = super().authenticate_credentials(token)  # type: ignore[no-untyped-call]
         return found
 
-    def _cleanup_token(self, auth_token: Any) -> bool:  # noqa: ANN401 - knox is untyped
+    def _cleanup_token(self, auth_token: Any) -> bool:
         """Whether the token is too old to be looked at."""
         return auth_token.expiry is not None and auth_token.expiry < timezone.now()

@@ -24,7 +24,7 @@ _LARGEST_ID = 2**63 - 1
 class PlainDecimalField(forms.CharField):
     """A decimal as people write it: no exponent, no NaN, no more digits than an amount has."""
 
-    def clean(self, value: Any) -> Any:  # noqa: ANN401 - Django's own signature
+    def clean(self, value: Any) -> Any:
         text = super().clean(value)
         if not text:
             return None
@@ -36,7 +36,7 @@ class PlainDecimalField(forms.CharField):
 class IsoDateFilter(django_filters.Filter):  # type: ignore[misc]
     field_class = forms.DateField
 
-    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(input_formats=["%Y-%m-%d"], **kwargs)
 
 

@@ -54,7 +54,7 @@ class KeysetPagination(BasePagination):
             self.next_link = replace_query_param(request.build_absolute_uri(), "cursor", last)
         return rows
 
-    def get_paginated_response(self, data: Any) -> Response:  # noqa: ANN401 - serialized rows
+    def get_paginated_response(self, data: Any) -> Response:
         return Response({"results": data, "next": self.next_link})
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:

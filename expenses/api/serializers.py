@@ -22,7 +22,7 @@ class StrictSerializer(serializers.Serializer[Any]):
     Fields that are read only may be sent back as they came; they change nothing.
     """
 
-    def to_internal_value(self, data: Any) -> Any:  # noqa: ANN401 - any JSON value
+    def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
             unknown = {
                 name: [serializers.ErrorDetail("Unknown field.", code="unknown_field")]
@@ -45,7 +45,7 @@ class AmountField(serializers.Field[Decimal, Any, str, Any]):
 
     default_error_messages = {"invalid": "An amount like 12.50 is required."}
 
-    def to_internal_value(self, data: Any) -> Decimal:  # noqa: ANN401 - any JSON value
+    def to_internal_value(self, data: Any) -> Decimal:
         if isinstance(data, str) and re.fullmatch(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", data):
             return Decimal(data)
         if isinstance(data, int) and not isinstance(data, bool) and abs(data) < 10**20:
@@ -67,7 +67,7 @@ class OwnCategoryField(serializers.PrimaryKeyRelatedField[Category]):
     def get_queryset(self) -> QuerySet[Category]:
         return selectors.categories_of(self.context["request"].user)
 
-    def to_internal_value(self, data: Any) -> Category:  # noqa: ANN401 - any JSON value
+    def to_internal_value(self, data: Any) -> Category:
         if not isinstance(data, int) or isinstance(data, bool):
             self.fail("incorrect_type", data_type=type(data).__name__)
         return super().to_internal_value(data)  # type: ignore[arg-type]  # it takes the key

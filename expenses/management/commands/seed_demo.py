@@ -18,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--expenses", type=int, default=2000, help="expenses in all (2000)")
         parser.add_argument("--users", type=int, default=5, help="plain users demo1, demo2 … (5)")
 
-    def handle(self, *_args: object, **options: Any) -> None:  # noqa: ANN401 - Django's signature
+    def handle(self, *_args: object, **options: Any) -> None:
         if not settings.DEMO:
             raise CommandError("seed_demo makes users with known names: it runs with DEMO=1 only.")
         for name in ("DEMO_PASSWORD", "DEMO_ADMIN_PASSWORD"):

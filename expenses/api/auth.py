@@ -8,6 +8,7 @@ import knox.views
 from django.contrib.auth import authenticate
 from django.contrib.auth.signals import user_logged_in
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny
@@ -15,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from expenses.api.authentication import TokenAuthentication
 from expenses.api.serializers import LoginSerializer, TokenSerializer
 from expenses.api.throttling import FailedLoginThrottle, FailuresOfAddress, FailuresOfName
 from telemetry import get_logger
@@ -37,6 +39,7 @@ class LoginView(APIView):
         self.throttles = [throttle() for throttle in self.throttle_classes]
         return self.throttles
 
+    @extend_schema(responses={200: TokenSerializer})
     def post(self, request: Request) -> Response:
         serializer = LoginSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -53,9 +56,15 @@ class LoginView(APIView):
         return Response(TokenSerializer({"token": token, "expiry": row.expiry}).data)
 
 
+@extend_schema(request=None, responses={204: None})
 class LogoutView(knox.views.LogoutView):
     """End the token that this request carries."""
 
+    authentication_classes = (TokenAuthentication,)
 
+
+@extend_schema(request=None, responses={204: None})
 class LogoutAllView(knox.views.LogoutAllView):
     """End all tokens of the caller."""
+
+    authentication_classes = (TokenAuthentication,)

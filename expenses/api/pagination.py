@@ -67,6 +67,7 @@ class KeysetPagination(BasePagination):
                     "type": ["string", "null"],
                     "format": "uri",
                     "description": "Where the list goes on; null at its end.",
+                    "example": "https://api.example/api/v1/expenses/?cursor=WyI3…",
                 },
             },
         }

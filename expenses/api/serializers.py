@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from expenses import selectors
 from expenses.currencies import currency_choices, in_currency
 from expenses.models import Category, Expense, Status
 from expenses.rules import NOTES_LENGTH, TITLE_LENGTH
+
+Class = TypeVar("Class", bound=Callable[..., Any])
+
+
+def _example(**row: object) -> Callable[[Class], Class]:
+    """What a row looks like, for the schema; a request has the same without what is read only."""
+    read_only = {"id", "created_at", "updated_at", "version"}
+    request = {name: value for name, value in row.items() if name not in read_only}
+    return extend_schema_serializer(
+        examples=[
+            OpenApiExample("Request", value=request, request_only=True),
+            OpenApiExample("Response", value=row, response_only=True),
+        ]
+    )
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -73,12 +88,27 @@ class OwnCategoryField(serializers.PrimaryKeyRelatedField[Category]):
         return super().to_internal_value(data)  # type: ignore[arg-type]  # it takes the key
 
 
+@_example(id=3, name="Travel", created_at="2026-11-24T08:15:30Z")
 class CategorySerializer(StrictSerializer):
     id = serializers.IntegerField(read_only=True)
     name = serializers.CharField(max_length=80)
     created_at = serializers.DateTimeField(read_only=True)
 
 
+@_example(
+    id=17,
+    title="Train to Lyon",
+    merchant="SNCF",
+    amount="64.00",
+    currency="EUR",
+    category=3,
+    spent_on="2026-11-23",
+    status="draft",
+    notes="",
+    created_at="2026-11-24T08:15:30Z",
+    updated_at="2026-11-24T08:15:30Z",
+    version=1,
+)
 class ExpenseSerializer(StrictSerializer):
     id = serializers.IntegerField(read_only=True)
     title = serializers.CharField(max_length=TITLE_LENGTH)
@@ -105,6 +135,7 @@ class ExpenseSerializer(StrictSerializer):
     version = serializers.IntegerField(read_only=True, help_text="Rises with each change.")
 
 
+@_example(username="demo1", password="…")  # noqa: S106 - an example
 class LoginSerializer(StrictSerializer):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(
@@ -112,6 +143,7 @@ class LoginSerializer(StrictSerializer):
     )
 
 
+@_example(token="0c3f…27be", expiry="2026-12-24T08:15:30Z")  # noqa: S106 - an example
 class TokenSerializer(serializers.Serializer[Any]):
     token = serializers.CharField(help_text="Shown once; send it as `Authorization: Token …`.")
     expiry = serializers.DateTimeField(help_text="When it stops working.")

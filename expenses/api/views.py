@@ -47,6 +47,8 @@ class OwnedViewSet(ModelViewSet[Any]):
 
 
 class ExpenseViewSet(OwnedViewSet):
+    """Expenses of the caller; somebody else's are 404. Signed ones cannot be changed: 409."""
+
     serializer_class = ExpenseSerializer
     filterset_class = ExpenseFilter
     ordering_fields = ("spent_on", "amount", "created_at", "title")
@@ -68,6 +70,8 @@ class ExpenseViewSet(OwnedViewSet):
 
 
 class CategoryViewSet(OwnedViewSet):
+    """Categories of the caller; somebody else's are 404. Names are unique in any case."""
+
     serializer_class = CategorySerializer
     ordering_fields = ("name", "created_at")
     default_ordering = ("name",)

@@ -128,7 +128,7 @@ TELEMETRY: dict[str, Any] = {
     "TRUSTED_PROXIES": environment.FORWARDED_ALLOW_IPS.read(),
 }
 
-from config.api_settings import (  # noqa: E402
+from config.api_settings import (  # noqa: E402, F401
     CORS_ALLOW_HEADERS,
     CORS_EXPOSE_HEADERS,
     CORS_URLS_REGEX,
@@ -136,12 +136,3 @@ from config.api_settings import (  # noqa: E402
     REST_KNOX,
     SPECTACULAR_SETTINGS,
 )
-
-__all__ = [
-    "CORS_ALLOW_HEADERS",
-    "CORS_EXPOSE_HEADERS",
-    "CORS_URLS_REGEX",
-    "REST_FRAMEWORK",
-    "REST_KNOX",
-    "SPECTACULAR_SETTINGS",
-]

@@ -74,7 +74,7 @@ class Category(ExportModelOperationsMixin("category"), models.Model):  # type: i
         ]
 
     def __str__(self) -> str:
-        return self.name
+        return f"{self.name} ({self.owner})"
 
 
 class Expense(ExportModelOperationsMixin("expense"), models.Model):  # type: ignore[misc]

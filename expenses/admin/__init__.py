@@ -1,1 +1,12 @@
-"""Django admin for expenses and categories."""
+"""Django admin for expenses and categories. Writes go through ``services``, as the API's do."""
+
+from django.contrib import admin
+
+from expenses.admin.categories import CategoryAdmin
+from expenses.admin.expenses import ExpenseAdmin
+
+__all__ = ["CategoryAdmin", "ExpenseAdmin"]
+
+admin.site.site_header = "Expense Tracker"
+admin.site.site_title = "Expense Tracker"
+admin.site.index_title = "Expenses and people"

@@ -13,6 +13,8 @@ workers = environment.WEB_CONCURRENCY.read()
 worker_class = "gthread"
 threads = 4
 preload_app = True
+# Nobody uses the control socket, and two instances of a user would fight for its path.
+control_socket_disable = True
 # A request that was begun is answered before a worker stops.
 graceful_timeout = 30
 timeout = 60

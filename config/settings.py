@@ -115,8 +115,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 
-LOGGING_CONFIG = "telemetry.logs.configure"
-LOGGING: dict[str, Any] = {}
+# All logging goes through telemetry.logs, which sets itself up.
+LOGGING_CONFIG = None
 
 TELEMETRY: dict[str, Any] = {
     "SERVICE_NAME": "expense-tracker-api",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 
 from django.apps import AppConfig
+from django.conf import settings
 
 from telemetry.metrics import store
 
@@ -23,10 +24,12 @@ class TelemetryConfig(AppConfig):
     def ready(self) -> None:
         from telemetry import outgoing, runtime
         from telemetry.db import connections
+        from telemetry.logs import configure
         from telemetry.settings import check_environment
         from telemetry.tracing import provider
 
         check_environment()
+        configure(settings.LOGGING)
         provider.install()
         runtime.prepare()
         connections.install()

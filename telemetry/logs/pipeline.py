@@ -15,7 +15,15 @@ from telemetry.logs.quiet import RequestLineSaysIt
 from telemetry.settings import LOG_FORMAT, LOG_LEVEL
 
 #: Loggers that set up handlers of their own; what they say goes our way instead.
-_TAKEN_OVER = ("gunicorn.error", "gunicorn.access", "uvicorn", "uvicorn.error", "uvicorn.access")
+_TAKEN_OVER = (
+    "django",
+    "django.server",
+    "gunicorn.error",
+    "gunicorn.access",
+    "uvicorn",
+    "uvicorn.error",
+    "uvicorn.access",
+)
 #: Their line a request repeats what ours says.
 _REPEATING = ("gunicorn.access", "uvicorn.access")
 #: They shout at every failed export; the span queue says it once.
@@ -32,7 +40,7 @@ _SHARED: list[Processor] = [
 
 
 def configure(logging_settings: dict[str, Any] | None = None) -> None:
-    """Django's ``LOGGING_CONFIG``: everything to one handler on standard error.
+    """Lead everything to one handler on standard error.
 
     ``logging_settings`` (Django's ``LOGGING``) may set levels of loggers or add handlers; it is
     applied on top as ``logging.config.dictConfig`` has it.
@@ -41,13 +49,12 @@ def configure(logging_settings: dict[str, Any] | None = None) -> None:
     handler.setFormatter(formatter())
     handler.addFilter(RequestLineSaysIt())
     root = logging.getLogger()
-    for old in [old for old in root.handlers if type(old) is logging.StreamHandler]:
-        root.removeHandler(old)
+    _remove_stream_handlers(root)
     root.addHandler(handler)
     root.setLevel(LOG_LEVEL.read().upper())
     for name in _TAKEN_OVER:
         logger = logging.getLogger(name)
-        logger.handlers.clear()
+        _remove_stream_handlers(logger)
         logger.propagate = True
     for name in _REPEATING:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -69,6 +76,13 @@ def configure(logging_settings: dict[str, Any] | None = None) -> None:
         logging.config.dictConfig(
             {"version": 1, "disable_existing_loggers": False, **logging_settings}
         )
+
+
+def _remove_stream_handlers(logger: logging.Logger) -> None:
+    """Handlers that write to a terminal; files and mail to administrators stay."""
+    for handler in list(logger.handlers):
+        if type(handler) is logging.StreamHandler:
+            logger.removeHandler(handler)
 
 
 def formatter() -> logging.Formatter:

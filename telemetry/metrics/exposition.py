@@ -6,11 +6,13 @@ import gzip
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
 
+from telemetry.metrics.definitions import DEFINITIONS
 from telemetry.metrics.process import InstanceCollector
 from telemetry.metrics.store import instance
 from telemetry.settings import METRICS_TOKEN
@@ -26,8 +28,15 @@ class _Everything(CollectorRegistry):
     """The store's metrics, then those measured at the scrape."""
 
     def collect(self) -> Iterable[Metric]:
-        yield from instance.registry().collect()
-        yield from InstanceCollector(instance).collect()
+        shown = set()
+        for family in chain(instance.registry().collect(), InstanceCollector(instance).collect()):
+            shown.add(family.name)
+            yield family
+        for definition in DEFINITIONS:
+            # What has no series yet is announced all the same.
+            name = definition.name.removesuffix("_total")
+            if name not in shown:
+                yield Metric(name, definition.documentation, definition.kind)
 
 
 def scrape(accept: str = "", accept_encoding: str = "") -> Scrape:

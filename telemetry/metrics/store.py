@@ -151,6 +151,10 @@ def _instances(parent: Path) -> Iterable[Path]:
 
 def use_plain_values() -> None:
     """Leave out what prometheus_client adds by itself and the instance measures better."""
+    if instance.folder is None:
+        # prometheus_client wants files as soon as PROMETHEUS_MULTIPROC_DIR is set; one process
+        # alone needs none.
+        values.ValueClass = values.MutexValue
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     with suppress(KeyError):
         REGISTRY.unregister(prometheus_client.PROCESS_COLLECTOR)

@@ -1,0 +1,178 @@
+"""The request's way under every server we claim, with its signals compared over sockets."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from telemetry.metrics.definitions import DEFINITIONS
+from tests.conftest import samples
+from tests.servers import Server, gunicorn, poll, runserver, uvicorn
+
+pytestmark = pytest.mark.servers
+
+SERVERS = {
+    "gunicorn-gthread": gunicorn("gthread"),
+    "gunicorn-sync": gunicorn("sync"),
+    "uvicorn": uvicorn(workers=2),
+    "runserver": runserver(),
+}
+WORKERS = {"gunicorn-gthread": 2, "gunicorn-sync": 2, "uvicorn": 2, "runserver": 1}
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def server(request: pytest.FixtureRequest, servers_database: str) -> Iterator[Server]:
+    started = Server(SERVERS[request.param], {"DATABASE_URL": servers_database}, name=request.param)
+    yield started
+    started.stop()
+
+
+def counted(server: Server, metric: str, **labels: str) -> float:
+    return samples(server.scrape()).get((metric, frozenset(labels.items())), 0.0)
+
+
+def test_the_correlation_id_is_on_the_answer_and_in_the_log(server: Server) -> None:
+    response = server.get("/query/", headers={"X-Correlation-ID": "chosen-1"})
+
+    assert response.headers["X-Correlation-ID"] == "chosen-1"
+    line = server.line_of("chosen-1")
+    assert (line["endpoint"], line["status"], line["db_queries"]) == ("/query/", 200, 1)
+
+
+def test_a_log_line_inside_the_view_has_the_ids_of_its_request(server: Server) -> None:
+    response = server.get("/hello/anna/")
+
+    correlation_id = response.headers["X-Correlation-ID"]
+    inside = server.line_of(correlation_id, "tests.site")
+    outside = server.line_of(correlation_id)
+    assert inside["trace_id"] == outside["trace_id"] != ""
+
+
+def test_server_timing_leads_to_the_trace(server: Server) -> None:
+    response = server.get("/hello/")
+
+    found = re.search(r'traceparent;desc="00-([0-9a-f]{32})-', response.headers["Server-Timing"])
+    assert found is not None
+    assert server.line_of(response.headers["X-Correlation-ID"])["trace_id"] == found.group(1)
+
+
+def test_requests_are_counted_over_all_workers(server: Server) -> None:
+    labels = {"method": "GET", "endpoint": "/hello/{name}/", "status": "200"}
+    before = counted(server, "http_requests_total", **labels)
+
+    for _ in range(40):
+        server.get("/hello/berta/")
+
+    assert counted(server, "http_requests_total", **labels) == before + 40
+
+
+def test_statements_are_counted_over_all_workers(server: Server) -> None:
+    labels = {"operation": "SELECT", "table": "auth_user"}
+    before = counted(server, "database_queries_total", **labels)
+
+    for _ in range(20):
+        server.get("/query/")
+
+    assert counted(server, "database_queries_total", **labels) == before + 20
+
+
+def test_every_metric_of_the_table_is_there(server: Server) -> None:
+    scraped = server.scrape()
+
+    for definition in DEFINITIONS:
+        assert f"# TYPE {definition.name} {definition.kind}\n" in scraped
+
+
+def test_the_whole_instance_is_measured(server: Server) -> None:
+    assert counted(server, "process_workers") == WORKERS[server.name]
+    assert counted(server, "process_open_fds") > 5 * WORKERS[server.name]
+    assert counted(server, "process_cpu_seconds_total") > 0.1
+
+
+def test_memory_is_measured(server: Server) -> None:
+    total = poll(
+        lambda: counted(server, "process_resident_memory_bytes"), 20, "memory was not measured"
+    )
+
+    assert 20e6 < counted(server, "process_worker_max_resident_memory_bytes") < 400e6
+    assert 20e6 < total < 400e6
+
+
+def test_an_exception_is_one_line_and_one_error(server: Server) -> None:
+    labels = {"type": "RuntimeError", "endpoint": "/fail/"}
+    before = counted(server, "errors_total", **labels)
+
+    response = server.get("/fail/", headers={"X-Correlation-ID": f"fails-{server.name}"})
+
+    assert response.status_code == 500
+    assert counted(server, "errors_total", **labels) == before + 1
+    line = server.line_of(f"fails-{server.name}")
+    assert line["exception"]["message"] == "it broke"
+    assert sum(f"fails-{server.name}" in text for text in server.log.read_text().splitlines()) == 1
+
+
+def test_a_streamed_answer_is_counted_with_its_bytes(server: Server) -> None:
+    response = server.get("/stream/")
+
+    line = server.line_of(response.headers["X-Correlation-ID"])
+    assert (line["response_bytes"], line["db_queries"]) == (len(response.content), 5)
+
+
+def test_the_metrics_port_serves_the_same(server: Server) -> None:
+    def served() -> str:
+        try:
+            return requests.get(f"http://127.0.0.1:{server.metrics_port}/metrics", timeout=5).text
+        except requests.ConnectionError:
+            return ""
+
+    assert "http_requests_total" in poll(served, 15, "the metrics port did not answer")
+
+
+def test_health_answers_any_host_and_leaves_no_trace(server: Server) -> None:
+    before = counted(server, "http_requests_in_progress", method="GET")
+
+    ready = server.get("/health/ready", headers={"Host": "stranger.example"})
+
+    assert ready.status_code == 200
+    assert counted(server, "http_requests_in_progress", method="GET") == before == 0
+    assert "/health/" not in server.scrape()
+    assert not [line for line in server.log_lines() if "/health/" in str(line.get("path"))]
+
+
+def test_no_line_escapes_as_plain_text(server: Server) -> None:
+    if server.name == "runserver":
+        pytest.skip("runserver greets on standard output, for the person who started it")
+    started_by_us = (line for line in server.log.read_text().splitlines() if line)
+    if server.name == "uvicorn":
+        # uvicorn's supervisor speaks before any application code runs.
+        started_by_us = (line for line in started_by_us if not line.startswith("INFO:"))
+
+    assert all(line.startswith("{") for line in started_by_us)
+
+
+def test_counters_survive_the_death_of_a_worker(server: Server) -> None:
+    if WORKERS[server.name] == 1:
+        pytest.skip("a single process has nobody to survive it")
+    labels = {"method": "GET", "endpoint": "/hello/{name}/", "status": "200"}
+    for _ in range(10):
+        server.get("/hello/carla/")
+    before = counted(server, "http_requests_total", **labels)
+    cpu = counted(server, "process_cpu_seconds_total")
+    victim = server.workers()[0]
+
+    os.kill(victim, signal.SIGKILL)
+
+    poll(
+        lambda: victim not in server.workers() and len(server.workers()) == WORKERS[server.name],
+        20,
+        "no new worker came",
+    )
+    poll(lambda: server.get("/health/live").ok, 10, "the server did not answer")
+    assert counted(server, "http_requests_total", **labels) >= before
+    assert counted(server, "process_cpu_seconds_total") >= cpu
+    assert counted(server, "process_workers") == WORKERS[server.name]

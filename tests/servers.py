@@ -1,4 +1,4 @@
-"""Real application servers for tests: started as processes, asked over sockets, stopped for sure."""
+"""Application servers as real processes: started, asked over sockets, stopped for sure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Demo data: the same people and bills wherever it is made, in bulk and constant memory.
+"""Demo data: the same people and bills wherever they are made, in bulk and constant memory.
 
 Rows are written past ``services``: a service at a time would take minutes, and the business
 counters are about what people do. The database's constraints hold all the same.
@@ -114,7 +114,7 @@ def make_expenses(users: list[User], target: int) -> int:
 
 
 def _expenses(users: list[User]) -> Iterator[Expense]:
-    """Without end, and the same each time: the n-th expense depends on nothing but n."""
+    """Without end, and the same each time: only the dates move with the day."""
     categories = {
         (category.owner_id, category.name): category
         for category in Category.objects.filter(owner__in=users)

@@ -10,3 +10,4 @@ __all__ = ["CategoryAdmin", "ExpenseAdmin"]
 admin.site.site_header = "Expense Tracker"
 admin.site.site_title = "Expense Tracker"
 admin.site.index_title = "Expenses and people"
+admin.site.site_url = "/api/docs/"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
@@ -24,7 +24,7 @@ class ServiceAdmin(ModelAdmin):
 
     list_per_page = 50
     show_full_result_count = False
-    autocomplete_fields = ("owner",)
+    autocomplete_fields: ClassVar[tuple[str, ...]] = ("owner",)
 
     def create(self, values: dict[str, Any]) -> Model:
         raise NotImplementedError

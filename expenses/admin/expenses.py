@@ -31,14 +31,27 @@ class ExpenseAdmin(ServiceAdmin):
     readonly_fields = ("status", "version", "created_at", "updated_at")
     actions = ("submit", "approve", "reject")
     fieldsets = (
-        (None, {"fields": ("owner", "title", "merchant", ("amount", "currency"), "category")}),
-        (None, {"fields": ("spent_on", "notes")}),
+        (
+            None,
+            {
+                "fields": (
+                    "owner",
+                    "title",
+                    "merchant",
+                    ("amount", "currency"),
+                    "category",
+                    "spent_on",
+                    "notes",
+                )
+            },
+        ),
         ("State", {"fields": ("status", "version", "created_at", "updated_at")}),
     )
 
     @admin.display(description="amount", ordering="amount")
     def money(self, expense: Expense) -> str:
-        return f"{in_currency(expense.amount, expense.currency):,f} {expense.currency}"
+        amount = in_currency(expense.amount, expense.currency)
+        return f"{amount:,f}\N{NO-BREAK SPACE}{expense.currency}"
 
     @admin.display(description="category", ordering="category__name", empty_value="-")
     def category_name(self, expense: Expense) -> str | None:

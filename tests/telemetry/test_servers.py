@@ -10,12 +10,13 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from scripts.servers import Server, gunicorn, poll, runserver, uvicorn
 from telemetry.metrics.definitions import DEFINITIONS
 from tests.conftest import samples
-from scripts.servers import Server, gunicorn, poll, runserver, uvicorn
 
 pytestmark = pytest.mark.servers
 
+SITE = "tests.telemetry.site.settings"
 SERVERS = {
     "gunicorn-gthread": gunicorn("gthread"),
     "gunicorn-sync": gunicorn("sync"),
@@ -27,7 +28,11 @@ WORKERS = {"gunicorn-gthread": 2, "gunicorn-sync": 2, "uvicorn": 2, "runserver":
 
 @pytest.fixture(scope="module", params=SERVERS)
 def server(request: pytest.FixtureRequest, servers_database: str) -> Iterator[Server]:
-    started = Server(SERVERS[request.param], {"DATABASE_URL": servers_database}, name=request.param)
+    started = Server(
+        SERVERS[request.param],
+        {"DATABASE_URL": servers_database, "DJANGO_SETTINGS_MODULE": SITE},
+        name=request.param,
+    )
     yield started
     started.stop()
 

@@ -129,7 +129,6 @@ class Postgres:
         while True:
             try:
                 self.ensure_database()
-                return
             except psycopg.OperationalError as error:
                 ended = self.process.poll() is not None
                 if ended or time.monotonic() > deadline:
@@ -137,6 +136,8 @@ class Postgres:
                     tail = self.log.read_text(errors="replace").strip()[-600:]
                     raise PostgresError(f"PostgreSQL did not start: {error}\n{tail}") from error
                 time.sleep(0.05)
+            else:
+                return
 
     def ensure_database(self, name: str = DATABASE) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=3) as session:

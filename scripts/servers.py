@@ -34,8 +34,10 @@ class Server:
         command: Callable[[int], list[str]],
         environment: dict[str, str] | None = None,
         name: str = "",
+        ready: str = "/health/live",
     ) -> None:
         self.name = name
+        self.ready = ready
         self.port = free_port()
         self.metrics_port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="telemetry-server-"))
@@ -68,7 +70,7 @@ class Server:
         if self.process.poll() is not None:
             raise RuntimeError(f"the server ended:\n{self.log.read_text()[-3000:]}")
         with suppress(requests.ConnectionError):
-            return requests.get(self.url("/health/live"), timeout=5).status_code == 200
+            return requests.get(self.url(self.ready), timeout=5).status_code == 200
         return False
 
     def url(self, path: str) -> str:

@@ -1,0 +1,138 @@
+"""What the benchmarks share: a database with rows, a client, a receiver of spans, CPU times."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from scripts.postgres import discard, free_port, temporary
+from scripts.servers import ROOT
+
+PASSWORD = "benchmark-only-1"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def database(expenses: int = 2000) -> Iterator[dict[str, str]]:
+    """A throw-away PostgreSQL with demo data; gives the environment that a server needs."""
+    server = temporary()
+    environment = {
+        "DATABASE_URL": server.url(),
+        "DEMO": "1",
+        "DEMO_PASSWORD": PASSWORD,
+        "DEMO_ADMIN_PASSWORD": PASSWORD,
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PROMETHEUS_PORT": "0",
+        "WEB_CONCURRENCY": "1",
+    }
+    try:
+        for command in (
+            ["migrate", "--verbosity", "0"],
+            ["seed_demo", "--expenses", str(expenses), "--users", "1"],
+        ):
+            subprocess.run(
+                [sys.executable, "manage.py", *command],
+                cwd=ROOT,
+                env={**os.environ, **environment, "OTEL_TRACES_EXPORTER": "none"},
+                check=True,
+                capture_output=True,
+            )
+        yield environment
+    finally:
+        discard(server)
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_args: object) -> None:
+        """A receiver says nothing."""
+
+
+@contextmanager
+def receiver() -> Iterator[str]:
+    """An OTLP receiver in a process of its own, so that its work is nobody else's."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.arena", str(port)], cwd=ROOT)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@dataclass
+class Client:
+    """One connection that is kept, with a token: what a busy REST client looks like."""
+
+    port: int
+    token: str = ""
+
+    def __post_init__(self) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        self.token = self.request(
+            "POST", "/api/v1/auth/login/", {"username": "demo1", "password": PASSWORD}
+        )["token"]
+
+    def request(self, method: str, path: str, body: object = None) -> dict[str, str]:
+        headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Token {self.token}"
+        self.connection.request(
+            method, path, json.dumps(body) if body is not None else None, headers
+        )
+        response = self.connection.getresponse()
+        content = response.read()
+        if response.status >= 400:
+            raise RuntimeError(f"{method} {path}: {response.status} {content[:300]!r}")
+        found: dict[str, str] = json.loads(content) if content else {}
+        return found
+
+    def first_expense(self) -> str:
+        found: dict[str, list[dict[str, str]]] = self.request("GET", "/api/v1/expenses/?limit=1")  # type: ignore[assignment]
+        return f"/api/v1/expenses/{found['results'][0]['id']}/"
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of one process, all its threads included."""
+    with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
+        fields = file.read().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def worker_of(master: int) -> int:
+    """The only worker of a gunicorn with one."""
+    with open(f"/proc/{master}/task/{master}/children") as file:  # noqa: PTH123
+        (worker,) = file.read().split()
+    return int(worker)
+
+
+def machine() -> str:
+    """One line that says where and when figures were taken."""
+    model = "unknown CPU"
+    with open("/proc/cpuinfo") as file:  # noqa: PTH123
+        for line in file:
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    version = ".".join(map(str, sys.version_info[:3]))
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    return f"{today}, {model}, {os.cpu_count()} CPUs, Python {version}"
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), _Receiver).serve_forever()

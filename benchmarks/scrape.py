@@ -24,8 +24,9 @@ from benchmarks import arena
 def fill(master: int, endpoints: int) -> None:
     """What one worker writes that answered each endpoint with each of four statuses."""
     from telemetry.metrics import definitions
-    from telemetry.metrics.store import instance
+    from telemetry.metrics.store import instance, use_plain_values
 
+    use_plain_values()
     instance.share(master)
     definitions.create_all()
     for number in range(endpoints):
@@ -56,6 +57,8 @@ def measure(workers: int, endpoints: int, rounds: int) -> str:
             writer.start()
         for writer in writers:
             writer.join()
+            if writer.exitcode:
+                raise RuntimeError("a worker could not write its metrics")
 
         def reference() -> bytes:
             registry = CollectorRegistry()

@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from expenses.api.filters import refuse_unknown_parameters
 from expenses.models import Expense
 
 MOST_SECONDS = 10.0
@@ -29,11 +30,13 @@ class DemoFaultError(RuntimeError):
 class Fault(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    parameters: frozenset[str] = frozenset()
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         if not settings.DEMO:
             raise Http404
         super().initial(request, *args, **kwargs)
+        refuse_unknown_parameters(request, self.parameters)
 
 
 @extend_schema(exclude=True)
@@ -44,6 +47,8 @@ class ErrorFault(Fault):
 
 @extend_schema(exclude=True)
 class SlowFault(Fault):
+    parameters = frozenset({"seconds"})
+
     def get(self, request: Request) -> Response:
         seconds = _number(request, "seconds", 1.0, MOST_SECONDS)
         time.sleep(seconds)
@@ -54,11 +59,15 @@ class SlowFault(Fault):
 class QueriesFault(Fault):
     """The same query again and again, as a loop over rows without select_related would."""
 
+    parameters = frozenset({"n"})
+
     def get(self, request: Request) -> Response:
-        times = int(_number(request, "n", 20, MOST_QUERIES))
-        for number in range(times):
+        times = _number(request, "n", 20, MOST_QUERIES)
+        if times != int(times):
+            raise ValidationError({"n": ["A whole number is required."]})
+        for number in range(int(times)):
             Expense.objects.filter(pk=-number).exists()
-        return Response({"n": times})
+        return Response({"n": int(times)})
 
 
 def _number(request: Request, name: str, default: float, most: float) -> float:

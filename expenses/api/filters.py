@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from decimal import Decimal
 from typing import Any
 
@@ -80,7 +81,7 @@ class ExpenseFilter(django_filters.FilterSet):  # type: ignore[misc]
         return rows.filter(selectors.containing(text))
 
 
-def refuse_unknown_parameters(request: Request, known: set[str]) -> None:
+def refuse_unknown_parameters(request: Request, known: Set[str]) -> None:
     """A misspelt filter must not return everything; a repeated one says two things.
 
     Raises DRF's ValidationError.

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,18 @@ class Postgres:
     server parameters (``{"fsync": "off"}`` for throw-away databases).
     """
 
-    def __init__(self, folder: Path, port: int, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        settings: dict[str, str] | None = None,
+        before_exec: Callable[[], None] | None = None,
+    ) -> None:
         self.folder = folder.resolve()
         self.port = port
         self.settings = settings or {}
+        #: Runs in the server's process before it becomes the server.
+        self.before_exec = before_exec
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -123,6 +131,7 @@ class Postgres:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=self.before_exec,  # noqa: PLW1509  callers without threads only
                 **self._unprivileged(),
             )
         deadline = time.monotonic() + timeout

@@ -134,7 +134,9 @@ def find(name: str) -> Path | None:
 def go_problem() -> str | None:
     """None where Go can build the tools, else one line that says what is wrong."""
     if not shutil.which("go"):
-        return "Go is not installed: install Go 1.26 or newer, or use the images of the compose files"
+        return (
+            "Go is not installed: install Go 1.26 or newer, or use the images of the compose files"
+        )
     answer = subprocess.run(["go", "version"], capture_output=True, text=True, check=False).stdout
     version = re.search(r"go(\d+)\.(\d+)", answer)
     if not version or (int(version[1]), int(version[2])) < (1, 26):

@@ -1,0 +1,70 @@
+# Every habit of the house. `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+# Linters load the settings; they connect to nothing.
+LINT_ENVIRONMENT := DEMO=1 DATABASE_URL=postgresql://lint@127.0.0.1/lint
+PROGRAMS := monitoring/tools/build.py
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic bench lock dashboards
+# Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
+export
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
+
+up: venv ## run everything here; STACK=0 leaves the monitoring stack out
+	@$(RUN) -m scripts.up
+
+down: venv ## stop a running `make up` from elsewhere
+	@$(RUN) -m scripts.down
+
+status: venv ## what runs, where, and whether it answers
+	@$(RUN) -m scripts.status
+
+logs: venv ## the log lines of one request: make logs ID=…
+	@$(RUN) -m scripts.logs "$(ID)"
+
+clean: ## remove the local run's data, secrets and logs, and the virtual environment
+	@$(PYTHON) -m scripts.clean
+
+venv: ## the virtual environment with the pinned requirements
+	@$(PYTHON) scripts/make_venv.py $(VENV)
+
+tools: ## build Prometheus, Alertmanager, Jaeger and the compose plugin, once for this user
+	@$(PYTHON) $(PROGRAMS)
+
+test: venv ## lint, then all tests, quick ones first
+	@$(RUN) -m scripts.run_tests
+
+test-quick: venv ## the tests that start no server
+	@$(RUN) -m pytest -q -m "not servers and not e2e"
+
+test-pythons: ## the tests on each supported Python of this machine
+	@$(PYTHON) -m scripts.test_pythons
+
+lint: venv ## format, lint, types, import directions, migrations, dashboards
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/ruff check --quiet .
+	@$(LINT_ENVIRONMENT) $(VENV)/bin/lint-imports --no-cache > $(VENV)/lint-imports.txt || { cat $(VENV)/lint-imports.txt; exit 1; }
+	@$(LINT_ENVIRONMENT) $(VENV)/bin/mypy
+	@$(LINT_ENVIRONMENT) PROMETHEUS_PORT=0 OTEL_TRACES_EXPORTER=none $(RUN) -W ignore manage.py makemigrations --check --dry-run
+	@$(RUN) -m monitoring.grafana.generate --check
+
+format: venv ## let ruff put the code in order
+	@$(VENV)/bin/ruff check --quiet --fix . ; $(VENV)/bin/ruff format --quiet .
+
+traffic: venv ## send realistic requests to `make up` for DURATION=60 s at RATE=5; ERRORS=20 fails one in five
+	@$(RUN) -m scripts.traffic
+
+bench: venv ## measure what telemetry costs: a request, a scrape, memory
+	@$(RUN) -m benchmarks.request_cost
+	@$(RUN) -m benchmarks.scrape
+	@$(RUN) -m benchmarks.memory
+
+lock: venv ## compile requirements/*.in anew; UPGRADE=1 takes the newest releases
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" requirements/lock.sh $(if $(UPGRADE),--upgrade)
+
+dashboards: venv ## generate the Grafana dashboards
+	@$(RUN) -m monitoring.grafana.generate

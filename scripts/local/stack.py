@@ -1,0 +1,175 @@
+"""Prometheus, Alertmanager and Jaeger, from the configuration in ``monitoring/``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from monitoring.render import render
+from monitoring.tools.build import PROGRAMS, go_problem
+from scripts.local import ports
+from scripts.local.layout import ROOT, Layout
+from scripts.local.parts import Part
+
+Say = Callable[[str], None]
+
+#: Seconds between two words about a build that goes on.
+_PROGRESS_EVERY = 30.0
+
+#: Part, the tool of monitoring/tools it belongs to, and the ports it must have for itself.
+_NEEDS = {
+    "alertmanager": ("ALERTMANAGER_PORT",),
+    "prometheus": ("PROMETHEUS_SERVER_PORT",),
+    "jaeger": (
+        "JAEGER_QUERY_PORT",
+        "JAEGER_QUERY_GRPC_PORT",
+        "JAEGER_OTLP_GRPC_PORT",
+        "JAEGER_OTLP_HTTP_PORT",
+        "JAEGER_METRICS_PORT",
+        "JAEGER_HEALTH_PORT",
+    ),
+}
+
+
+class Stack:
+    """Starts what is built, has the rest built beside, and lets it join; none can stop the API."""
+
+    def __init__(self, layout: Layout, say: Say, *, speed: float = 1.0) -> None:
+        self.layout = layout
+        self.say = say
+        self.speed = speed
+        self.parts: dict[str, Part] = {}
+        #: Why a part is not there, in a line.
+        self.missing: dict[str, str] = {}
+        self._builds: dict[str, tuple[subprocess.Popen[bytes], float, float]] = {}
+        self._ready: set[str] = set()
+
+    def start(self) -> None:
+        render(
+            self.layout.folder / "config",
+            api=self.layout.address("API_PORT"),
+            alertmanager=self.layout.address("ALERTMANAGER_PORT"),
+            jaeger_metrics=self.layout.address("JAEGER_METRICS_PORT"),
+            prometheus=self.layout.address("PROMETHEUS_SERVER_PORT"),
+            speed=self.speed,
+        )
+        for name in _NEEDS:
+            if _path(name):
+                self._start(name)
+            elif problem := go_problem():
+                self.missing[name] = (
+                    f"not built ({problem}); with a container engine: "
+                    f"docker compose -f monitoring/docker-compose.yml up -d {name}"
+                )
+            else:
+                self._build(name)
+
+    def _build(self, name: str) -> None:
+        log = self.layout.logs / f"build-{name}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, str(ROOT / "monitoring/tools/build.py"), name],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        now = time.monotonic()
+        self._builds[name] = (process, now, now)
+        self.missing[name] = f"being built from source, it joins when it is ready ({log})"
+
+    def _start(self, name: str) -> None:
+        self.missing.pop(name, None)
+        for port in _NEEDS[name]:
+            number = self.layout.port(port)
+            if not ports.is_free(number):
+                self.missing[name] = (
+                    f"port {number} is taken by {ports.holder(number)}; "
+                    f"free it or choose another, make up {port}=…"
+                )
+                return
+        part = self.parts[name] = self._part(name)
+        part.start()
+
+    def _part(self, name: str) -> Part:
+        layout, config, log = self.layout, self.layout.folder / "config", self.layout.logs
+        data = layout.folder / name
+        data.mkdir(exist_ok=True)
+        program = str(_path(name))
+        if name == "jaeger":
+            environment = {
+                key: str(layout.port(key)) for key in _NEEDS[name] if key.startswith("JAEGER_")
+            }
+            environment |= {
+                "JAEGER_LISTEN_HOST": "127.0.0.1",
+                "JAEGER_AGENT_UDP_PORT": str(layout.port("JAEGER_AGENT_PORT")),
+                "JAEGER_DATA": str(data),
+            }
+            command = [program, "--config", str(ROOT / "monitoring/jaeger/config.yaml")]
+            ready = layout.url("JAEGER_QUERY_PORT", "/api/services")
+            return Part(name, command, log / "jaeger.log", ready, environment)
+        if name == "prometheus":
+            command = [
+                program,
+                f"--config.file={config / 'prometheus' / 'prometheus.yml'}",
+                f"--storage.tsdb.path={data}",
+                f"--web.listen-address={layout.address('PROMETHEUS_SERVER_PORT')}",
+                "--enable-feature=exemplar-storage",
+                "--storage.tsdb.retention.time=15d",
+            ]
+            ready = layout.url("PROMETHEUS_SERVER_PORT", "/-/ready")
+            return Part(name, command, log / "prometheus.log", ready)
+        command = [
+            program,
+            f"--config.file={config / 'alertmanager' / 'alertmanager.yml'}",
+            f"--storage.path={data}",
+            f"--web.listen-address={layout.address('ALERTMANAGER_PORT')}",
+            # One Alertmanager alone: no gossip, no second port.
+            "--cluster.listen-address=",
+        ]
+        ready = layout.url("ALERTMANAGER_PORT", "/-/ready")
+        return Part(name, command, log / "alertmanager.log", ready)
+
+    def tick(self) -> None:
+        """Look after builds and parts; called again and again."""
+        for name in list(self._builds):
+            self._watch_build(name)
+        for name, part in list(self.parts.items()):
+            if not part.running():
+                self.say(f"{name} ended: {part.last_words()}  (log: {part.log})")
+                self.missing[name] = "ended, see its log"
+                del self.parts[name]
+            elif name not in self._ready and part.answers():
+                self._ready.add(name)
+                self.say(f"{name} answers: {part.ready}")
+
+    def _watch_build(self, name: str) -> None:
+        process, began, spoke = self._builds[name]
+        now = time.monotonic()
+        if process.poll() is None:
+            if now - spoke > _PROGRESS_EVERY:
+                self._builds[name] = (process, began, now)
+                self.say(f"{name} is being built, {now - began:.0f} s so far")
+            return
+        del self._builds[name]
+        if process.returncode == 0 and _path(name):
+            self.say(f"{name} is built ({now - began:.0f} s)")
+            self._start(name)
+        else:
+            log = self.layout.logs / f"build-{name}.log"
+            self.missing[name] = f"was not built, see {log}; make tools tries again"
+            self.say(f"{name} was not built, see {log}")
+
+    def stop(self) -> None:
+        for process, _, _ in self._builds.values():
+            process.terminate()
+        for part in self.parts.values():
+            part.stop()
+
+
+def _path(name: str) -> str | None:
+    """The program, if it is there with all that its tool builds beside it."""
+    path = next(program for program in PROGRAMS if program.name == name).path()
+    return str(path) if path else None

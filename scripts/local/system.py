@@ -1,0 +1,116 @@
+"""The whole system: PostgreSQL, the service, and the monitoring stack beside it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+from scripts.local import credentials, environment, ports
+from scripts.local.layout import ROOT, Layout
+from scripts.local.parts import Part, end_with_parent
+from scripts.local.stack import Stack
+from scripts.postgres import Postgres, PostgresError, free_port
+
+Say = Callable[[str], None]
+
+#: Demo data of a first start.
+EXPENSES, USERS = 2000, 5
+
+
+class StartError(RuntimeError):
+    """The system cannot start; one line that says why and what to do."""
+
+
+class System:
+    """Started by ``make up`` and by the end-to-end tests alike."""
+
+    def __init__(self, layout: Layout, say: Say = print, *, speed: float = 1.0) -> None:
+        self.layout = layout
+        self.say = say
+        self.speed = speed
+        self.secrets: dict[str, str] = {}
+        self.database: Postgres | None = None
+        self.api: Part | None = None
+        self.stack: Stack | None = None
+
+    def start_service(self) -> None:
+        """PostgreSQL, migrations, demo data, the API. Raises StartError; ``stop`` cleans up."""
+        port = self.layout.port("API_PORT")
+        if not ports.is_free(port):
+            raise StartError(
+                f"port {port} is taken by {ports.holder(port)}: "
+                "stop it, or use another port, make up API_PORT=8081"
+            )
+        self.layout.make()
+        self.secrets = credentials.load(self.layout.secrets)
+        address = self._start_database()
+        for command in (
+            ["migrate", "--verbosity", "0"],
+            ["seed_demo", "--expenses", str(EXPENSES), "--users", str(USERS)],
+        ):
+            self._manage(command, address)
+        self.api = Part(
+            "api",
+            [
+                *(sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.conf.py"),
+                *("config.wsgi", "--bind", self.layout.address("API_PORT")),
+            ],
+            self.layout.logs / "api.log",
+            self.layout.url("API_PORT", "/health/ready"),
+            environment.of_service(self.layout, address, self.secrets),
+            cwd=ROOT,
+        )
+        self.api.start()
+        if not self.api.wait_until_ready(30):
+            raise StartError(f"the API did not start: {self.api.last_words()}  ({self.api.log})")
+
+    def _start_database(self) -> str:
+        port = self.layout.port("POSTGRES_PORT")
+        if port == 0 or not ports.is_free(port):
+            # Nobody outside needs to know it: any other port will do.
+            port = free_port()
+        self.database = Postgres(self.layout.folder / "postgres", port, before_exec=end_with_parent)
+        try:
+            self.database.start()
+        except PostgresError as error:
+            raise StartError(str(error)) from error
+        return self.database.url()
+
+    def _manage(self, command: list[str], address: str) -> None:
+        result = subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=ROOT,
+            env=os.environ | environment.of_commands(self.layout, address, self.secrets),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if result.returncode:
+            last = (result.stdout.strip().splitlines() or ["no output"])[-1]
+            raise StartError(f"manage.py {command[0]} failed: {last}")
+
+    def start_stack(self) -> None:
+        self.stack = Stack(self.layout, self.say, speed=self.speed)
+        self.stack.start()
+
+    def problem(self) -> str | None:
+        """Why the system cannot go on: the database or the API ended."""
+        if self.api is not None and not self.api.running():
+            return f"the API ended: {self.api.last_words()}  (log: {self.api.log})"
+        server = self.database.process if self.database is not None else None
+        if server is not None and server.poll() is not None:
+            return f"PostgreSQL ended, see {self.layout.folder / 'postgres' / 'server.log'}"
+        return None
+
+    def stop(self) -> None:
+        """In the order of who needs whom. Safe to call at any point of a start."""
+        if self.api is not None:
+            self.api.stop()
+        if self.stack is not None:
+            self.stack.stop()
+        if self.database is not None:
+            self.database.stop()

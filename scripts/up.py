@@ -1,0 +1,79 @@
+"""``make up``: start everything, say where it is, and stop it all on Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from scripts.local import runs, table
+from scripts.local.layout import Layout, from_environment
+from scripts.local.system import StartError, System
+from scripts.postgres import PostgresError
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def main() -> int:
+    layout = from_environment()
+    layout.make()
+    lock = runs.take(layout)
+    if lock is None:
+        say(f"already running (process {runs.supervisor(layout)}); make down stops it")
+        return 1
+    with lock:
+        return run(layout, stack=os.environ.get("STACK", "1") not in {"0", "no", "off"})
+
+
+def run(layout: Layout, *, stack: bool) -> int:
+    stopping = False
+
+    def stop(_number: int, _frame: object) -> None:
+        nonlocal stopping
+        if not stopping:
+            stopping = True
+            # Out of whatever waits; the code below stops all that was started.
+            raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    system = System(layout, say)
+    status = 0
+    try:
+        say("starting PostgreSQL and the API ...")
+        system.start_service()
+        if stack:
+            system.start_stack()
+        runs.write_state(layout, {"ports": layout.ports, "stack": stack})
+        missing = system.stack.missing if system.stack else {}
+        say(table.text(layout, missing, stack=stack) + "\n" + table.welcome(layout, system.secrets))
+        say("Ctrl-C stops everything; the data stays.")
+        status = watch(system)
+    except (StartError, PostgresError) as error:
+        say(f"make up: {error}")
+        status = 1
+    except KeyboardInterrupt:
+        say("\nstopping ...")
+    finally:
+        stopping = True
+        system.stop()
+        layout.state.unlink(missing_ok=True)
+    return status
+
+
+def watch(system: System) -> int:
+    """Look after the parts until the API or its database ends."""
+    while True:
+        if problem := system.problem():
+            system.say(f"make up: {problem}")
+            return 1
+        if system.stack is not None:
+            system.stack.tick()
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -40,10 +40,13 @@ _LITERALS = re.compile(
 )
 _LIST = re.compile(r"\((?:\s*(?:%s|\?)\s*,)+\s*(?:%s|\?)\s*\)")
 _ROWS = re.compile(r"(\((?:%s|\?), …\)|\((?:%s|\?)\))(?:, ?\1)+")
+_NAME = r'(?:"[^"]+"|[A-Za-z_][\w$]*)'
 _TABLE = re.compile(
-    r"\b(?:FROM|INTO|UPDATE|JOIN|TABLE|COPY|LOCK|TRUNCATE|VIEW)\s+"
+    r"\b(?:(?P<read>FROM|JOIN)|INTO|UPDATE|TABLE|COPY|LOCK|TRUNCATE|VIEW)\s+"
     r"(?:(?:ONLY|TABLE|IF\s+NOT\s+EXISTS|IF\s+EXISTS)\s+)*"
-    r'(?P<table>(?:"[^"]+"|[A-Za-z_][\w$]*)(?:\.(?:"[^"]+"|[A-Za-z_][\w$]*))?)(?!\s*\()',
+    rf"(?P<table>{_NAME}(?:\.{_NAME})?)"
+    # What is read from may be a function, FROM now(): then it is no table.
+    r'(?(read)(?![\w$."]|\s*\())',
     re.IGNORECASE,
 )
 _VERB = re.compile(r"[\s(]*([A-Za-z]+)")

@@ -17,7 +17,6 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "expenses.api.pagination.KeysetPagination",
-    "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_SCHEMA_CLASS": "expenses.api.schema.ProblemAutoSchema",
     "EXCEPTION_HANDLER": "expenses.api.errors.handle",
     # ?format= would be an unknown parameter that silently does something.

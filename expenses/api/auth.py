@@ -53,7 +53,8 @@ class LoginView(APIView):
         tokens.filter(user=user, expiry__lt=timezone.now()).delete()
         row, token = tokens.create(user=user)  # type: ignore[no-untyped-call]
         user_logged_in.send(sender=user.__class__, request=request, user=user)
-        return Response(TokenSerializer({"token": token, "expiry": row.expiry}).data)
+        given = TokenSerializer({"token": token, "expiry": row.expiry}).data
+        return Response(given, headers={"Cache-Control": "no-store"})
 
 
 @extend_schema(request=None, responses={204: None})

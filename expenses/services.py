@@ -1,7 +1,8 @@
 """Every write. The API, the admin and scripts call these; nothing else saves a row.
 
 Wrong values raise Django's ValidationError with the field's name, a refused move of the status
-too, and a change of what is signed already raises ``LockedError``.
+too, and a change of what is signed already raises ``LockedError``. A row that went away meanwhile
+raises its model's ``DoesNotExist``.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def create_expense(owner: User, values: Mapping[str, object]) -> Expense:
         _check_move(Status.DRAFT, wanted, OWNER_MOVES)
         expense.status = Status.SUBMITTED
     _check(expense)
-    with transaction.atomic():
+    with _refusals_in_words(), transaction.atomic():
         expense.save(force_insert=True)
         created = metrics.expenses_created.labels(expense.currency)
         transaction.on_commit(created.inc)
@@ -70,7 +71,7 @@ def update_expense(
     The row is locked and read again, so that of two writers at once neither undoes the other's
     fields. ``by_owner=False`` is for staff, who may correct what is signed.
     """
-    with transaction.atomic():
+    with _refusals_in_words(), transaction.atomic():
         fresh = _locked(expense)
         if by_owner and fresh.status in LOCKED:
             raise LockedError(fresh)
@@ -116,26 +117,29 @@ def reject_expense(expense: Expense) -> Expense:
 def create_category(owner: User, *, name: str) -> Category:
     category = Category(owner=owner, name=name)
     category.full_clean(exclude={"owner"}, validate_constraints=False)
-    with _unique_name(), transaction.atomic():
+    with _refusals_in_words(), transaction.atomic():
         category.save(force_insert=True)
     return category
 
 
 def update_category(category: Category, *, name: str) -> Category:
-    category.name = name
-    category.full_clean(exclude={"owner"}, validate_constraints=False)
-    with _unique_name(), transaction.atomic():
-        category.save(update_fields=["name"])
-    return category
+    with _refusals_in_words(), transaction.atomic():
+        fresh = Category.objects.select_for_update().get(pk=category.pk)
+        fresh.name = name
+        fresh.full_clean(exclude={"owner"}, validate_constraints=False)
+        fresh.save(update_fields=["name"])
+    return fresh
 
 
 def delete_category(category: Category) -> None:
     """Its expenses stay, without a category; that is a change of theirs."""
     with transaction.atomic():
-        Expense.objects.filter(category=category).update(
+        # The lock keeps new expenses from coming in between the two statements.
+        fresh = Category.objects.select_for_update().get(pk=category.pk)
+        Expense.objects.filter(category=fresh).update(
             category=None, version=F("version") + 1, updated_at=timezone.now()
         )
-        category.delete()
+        fresh.delete()
 
 
 def _known(values: Mapping[str, object]) -> Mapping[str, object]:
@@ -188,13 +192,26 @@ def _count_move(before: str, after: str) -> None:
     transaction.on_commit(partial(move.inc))
 
 
+#: Constraints that only the database can judge, with the field and the words for it.
+_REFUSALS = {
+    "category_unique_name_per_owner": (
+        "name",
+        ValidationError("There is a category of this name already.", code="unique"),
+    ),
+    "expense_category_of_same_owner": (
+        "category",
+        ValidationError("There is no such category any more.", code="does_not_exist"),
+    ),
+}
+
+
 @contextmanager
-def _unique_name() -> Iterator[None]:
-    """The database decides about two equal names at once; say it as a validation error."""
+def _refusals_in_words() -> Iterator[None]:
+    """Of two requests at once the database refuses one: say it as a validation error."""
     try:
         yield
     except IntegrityError as error:
-        if "category_unique_name_per_owner" not in str(error):
-            raise
-        message = "There is a category of this name already."
-        raise ValidationError({"name": ValidationError(message, code="unique")}) from error
+        for constraint, (field, refusal) in _REFUSALS.items():
+            if constraint in str(error):
+                raise ValidationError({field: refusal}) from error
+        raise

@@ -19,6 +19,7 @@ from rest_framework.fields import get_error_detail
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from expenses.models import Category, Expense
 from expenses.services import LockedError
 from telemetry import get_correlation_id
 
@@ -90,7 +91,7 @@ def _translated(error: Exception) -> exceptions.APIException | None:
     match error:
         case exceptions.APIException():
             return error
-        case Http404():
+        case Http404() | Expense.DoesNotExist() | Category.DoesNotExist():
             return exceptions.NotFound()
         case PermissionDenied():
             return exceptions.PermissionDenied()

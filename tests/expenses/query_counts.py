@@ -21,8 +21,8 @@ API: dict[tuple[str, str], int] = {
     ("GET", "/api/v1/categories/"): 2,
     ("POST", "/api/v1/categories/"): 4,
     ("GET", CATEGORY): 2,
-    ("PATCH", CATEGORY): 5,
-    ("DELETE", CATEGORY): 7,
+    ("PATCH", CATEGORY): 6,
+    ("DELETE", CATEGORY): 8,
 }
 
 #: Pages of the admin; session, user and (in forms) the content type included.

@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from expenses.api.views import ExpenseViewSet
 from expenses.models import Expense
 from tests.expenses.factories import CategoryFactory, ExpenseFactory, body
 
@@ -213,6 +214,22 @@ def test_somebody_elses_expense_is_not_there(api: APIClient, method: str) -> Non
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert Expense.objects.filter(pk=strange.pk, version=1).exists()
+
+
+def test_row_that_goes_away_under_a_change_is_404(
+    api: APIClient, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expense = ExpenseFactory(owner=user)
+    found = ExpenseViewSet.get_object
+
+    def found_and_gone(view: ExpenseViewSet) -> Any:
+        row = found(view)
+        Expense.objects.all().delete()
+        return row
+
+    monkeypatch.setattr(ExpenseViewSet, "get_object", found_and_gone)
+
+    assert api.patch(path(expense), {"title": "Bus"}).status_code == 404
 
 
 def test_somebody_elses_rows_are_not_listed(api: APIClient) -> None:

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 
 from expenses import services
-from expenses.models import Expense, Status
+from expenses.models import Category, Expense, Status
+from scripts.servers import poll
 from tests.conftest import Sample
 from tests.expenses.factories import CategoryFactory, ExpenseFactory
 
@@ -107,6 +109,41 @@ def test_signed_expense_is_closed_to_its_owner_but_not_to_staff(user: User, stat
 def test_category_of_somebody_else_is_refused_in_words(user: User) -> None:
     with pytest.raises(ValidationError, match="belongs to somebody else"):
         services.create_expense(user, values(category=CategoryFactory()))
+
+
+def test_category_that_went_away_meanwhile_is_refused_in_words(user: User) -> None:
+    category = CategoryFactory(owner=user)
+    Category.objects.filter(pk=category.pk).delete()
+
+    with pytest.raises(ValidationError, match="no such category any more"):
+        services.create_expense(user, values(category=category))
+    with pytest.raises(ValidationError, match="no such category any more"):
+        services.update_expense(ExpenseFactory(owner=user), {"category": category})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_category_is_not_deleted_under_an_expense_that_is_just_written(user: User) -> None:
+    category = CategoryFactory(owner=user)
+
+    def delete() -> None:
+        services.delete_category(category)
+        connection.close()
+
+    deleting = threading.Thread(target=delete)
+    with transaction.atomic():
+        expense = services.create_expense(user, values(category=category))
+        deleting.start()
+        poll(lambda: waiting_for_a_lock() == 1, 10, "the deletion did not wait")
+    deleting.join(10)
+
+    expense.refresh_from_db()
+    assert (expense.category, expense.version) == (None, 2)
+
+
+def waiting_for_a_lock() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return int(cursor.fetchone()[0])
 
 
 def test_deleting_a_category_changes_its_expenses(user: User) -> None:

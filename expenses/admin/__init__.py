@@ -4,8 +4,9 @@ from django.contrib import admin
 
 from expenses.admin.categories import CategoryAdmin
 from expenses.admin.expenses import ExpenseAdmin
+from expenses.admin.tokens import TokenAdmin
 
-__all__ = ["CategoryAdmin", "ExpenseAdmin"]
+__all__ = ["CategoryAdmin", "ExpenseAdmin", "TokenAdmin"]
 
 admin.site.site_header = "Expense Tracker"
 admin.site.site_title = "Expense Tracker"

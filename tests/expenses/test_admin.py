@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from knox.models import AuthToken
 
 from expenses.models import Category, Expense
 from tests.expenses.factories import CategoryFactory, ExpenseFactory, UserFactory
@@ -192,3 +193,18 @@ def test_category_name_in_use_is_said_in_the_form(admin_pages: Client, user: Use
     answer = admin_pages.post("/admin/expenses/category/add/", {"owner": user.pk, "name": "travel"})
 
     assert "There is a category of this name already." in answer.content.decode()
+
+
+def test_tokens_are_ended_but_not_made_or_shown(admin_pages: Client, user: User) -> None:
+    row, _token = AuthToken.objects.create(user)
+    tokens = "/admin/knox/authtoken/"
+
+    page = admin_pages.get(tokens).content.decode()
+    added = admin_pages.get(f"{tokens}add/")
+    admin_pages.post(
+        tokens, {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+    )
+
+    assert user.username in page
+    assert added.status_code == 403
+    assert not AuthToken.objects.exists()

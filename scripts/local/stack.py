@@ -44,7 +44,8 @@ class Stack:
         #: Why a part is not there, in a line.
         self.missing: dict[str, str] = {}
         self._builds: dict[str, tuple[subprocess.Popen[bytes], float, float]] = {}
-        self._ready: set[str] = set()
+        #: Parts that answered once.
+        self.ready: set[str] = set()
 
     def start(self) -> None:
         render(
@@ -141,8 +142,8 @@ class Stack:
                 self.say(f"{name} ended: {part.last_words()}  (log: {part.log})")
                 self.missing[name] = "ended, see its log"
                 del self.parts[name]
-            elif name not in self._ready and part.answers():
-                self._ready.add(name)
+            elif name not in self.ready and part.answers():
+                self.ready.add(name)
                 self.say(f"{name} answers: {part.ready}")
 
     def _watch_build(self, name: str) -> None:

@@ -100,17 +100,7 @@ class Stack:
         data.mkdir(exist_ok=True)
         program = str(_path(name))
         if name == "jaeger":
-            environment = {
-                key: str(layout.port(key)) for key in _NEEDS[name] if key.startswith("JAEGER_")
-            }
-            environment |= {
-                "JAEGER_LISTEN_HOST": "127.0.0.1",
-                "JAEGER_AGENT_UDP_PORT": str(layout.port("JAEGER_AGENT_PORT")),
-                "JAEGER_DATA": str(data),
-            }
-            command = [program, "--config", str(ROOT / "monitoring/jaeger/config.yaml")]
-            ready = layout.url("JAEGER_QUERY_PORT", "/api/services")
-            return Part(name, command, log / "jaeger.log", ready, environment)
+            return jaeger(layout)
         if name == "prometheus":
             command = [
                 program,
@@ -168,6 +158,21 @@ class Stack:
             process.terminate()
         for part in self.parts.values():
             part.stop()
+
+
+def jaeger(layout: Layout) -> Part:
+    """Jaeger on the layout's ports, with its data in the state folder."""
+    data = layout.folder / "jaeger"
+    data.mkdir(exist_ok=True)
+    environment = {name: str(layout.port(name)) for name in _NEEDS["jaeger"]}
+    environment |= {
+        "JAEGER_LISTEN_HOST": "127.0.0.1",
+        "JAEGER_AGENT_UDP_PORT": str(layout.port("JAEGER_AGENT_PORT")),
+        "JAEGER_DATA": str(data),
+    }
+    command = [str(_path("jaeger")), "--config", str(ROOT / "monitoring/jaeger/config.yaml")]
+    ready = layout.url("JAEGER_QUERY_PORT", "/api/services")
+    return Part("jaeger", command, layout.logs / "jaeger.log", ready, environment)
 
 
 def _path(name: str) -> str | None:

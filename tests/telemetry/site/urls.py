@@ -34,6 +34,15 @@ def query(request: HttpRequest) -> HttpResponse:
         return HttpResponse(str(cursor.fetchone()[0]))
 
 
+def many_queries(request: HttpRequest) -> HttpResponse:
+    with connection.cursor() as cursor:
+        for number in range(int(request.GET["n"])):
+            cursor.execute(
+                "SELECT %s FROM auth_group WHERE name = 'a rather long literal'", [number]
+            )
+    return HttpResponse("many")
+
+
 def custom_span(request: HttpRequest) -> HttpResponse:
     with telemetry.get_tracer().start_as_current_span("custom") as span:
         span.set_attribute("custom.attribute", "value")
@@ -132,6 +141,7 @@ urlpatterns = [
     path("query/", query),
     path("query-async/", query_async),
     path("custom-span/", custom_span),
+    path("many-queries/", many_queries),
     path("repeated/", repeated),
     path("fail/", fail),
     path("fail-async/", fail_async),

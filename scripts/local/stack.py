@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +14,7 @@ from monitoring.render import render
 from monitoring.tools.build import PROGRAMS, go_problem
 from scripts.local import ports
 from scripts.local.layout import ROOT, Layout
-from scripts.local.parts import Part
+from scripts.local.parts import Part, end_with_parent
 
 Say = Callable[[str], None]
 
@@ -76,6 +79,7 @@ class Stack:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=end_with_parent,  # noqa: PLW1509  no thread runs in the supervisor
             )
         now = time.monotonic()
         self._builds[name] = (process, now, now)
@@ -155,7 +159,11 @@ class Stack:
 
     def stop(self) -> None:
         for process, _, _ in self._builds.values():
-            process.terminate()
+            # The whole session: Go's compilers would go on after the script that called them.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(10)
+        self._builds.clear()
         for part in self.parts.values():
             part.stop()
 

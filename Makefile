@@ -44,12 +44,11 @@ test-quick: venv ## the tests that start no server
 test-pythons: ## the tests on each supported Python of this machine
 	@$(PYTHON) -m scripts.test_pythons
 
-lint: venv ## format, lint, types, import directions, migrations, dashboards
+lint: venv ## format, lint, types, import directions, dashboards
 	@$(VENV)/bin/ruff format --check --quiet .
 	@$(VENV)/bin/ruff check --quiet .
 	@$(LINT_ENVIRONMENT) $(VENV)/bin/lint-imports --no-cache > $(VENV)/lint-imports.txt || { cat $(VENV)/lint-imports.txt; exit 1; }
 	@$(LINT_ENVIRONMENT) $(VENV)/bin/mypy
-	@$(LINT_ENVIRONMENT) PROMETHEUS_PORT=0 OTEL_TRACES_EXPORTER=none $(RUN) -W ignore manage.py makemigrations --check --dry-run
 	@$(RUN) -m monitoring.grafana.generate --check
 
 format: venv ## let ruff put the code in order

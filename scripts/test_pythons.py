@@ -44,7 +44,7 @@ def run(version: str, python: Path) -> bool:
     made = subprocess.run([python, "scripts/make_venv.py", str(folder)], cwd=ROOT, check=False)
     if made.returncode:
         return False
-    tests = [folder / "bin" / "python", "-m", "pytest", "-q", "-m", "not e2e"]
+    tests = [str(folder / "bin" / "python"), "-m", "pytest", "-q", "-m", "not e2e"]
     return subprocess.run(tests, cwd=ROOT, check=False).returncode == 0
 
 

@@ -12,14 +12,14 @@ import pytest
 
 from scripts.postgres import Postgres, discard, temporary
 
-_server: Postgres | None = None
+#: The server of this session, if it is ours.
+_started: list[Postgres] = []
 
 
 def pytest_load_initial_conftests() -> None:
-    global _server
     if "DATABASE_URL" not in os.environ:
-        _server = temporary()
-        os.environ["DATABASE_URL"] = _server.url()
+        _started.append(temporary())
+        os.environ["DATABASE_URL"] = _started[0].url()
     os.environ.setdefault("DJANGO_SECRET_KEY", "tests-only-" + "k" * 50)
     os.environ.setdefault("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,testserver")
     # Sampled, but exported into memory only: see tests/conftest.py.
@@ -32,7 +32,5 @@ pytest_load_initial_conftests = pytest.hookimpl(tryfirst=True)(pytest_load_initi
 
 
 def pytest_unconfigure() -> None:
-    global _server
-    if _server is not None:
-        discard(_server)
-        _server = None
+    while _started:
+        discard(_started.pop())

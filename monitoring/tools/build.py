@@ -154,7 +154,7 @@ def locked(tool: str) -> Iterator[None]:
 
 
 def build(program: Program) -> bool:
-    """Build one program. Atomic: a half-finished build never stands where a binary is looked for."""
+    """Build one program; a half-finished build never stands where a binary is looked for."""
     with locked(program.tool):
         if program.path():
             return True
@@ -216,7 +216,9 @@ def main() -> int:
     if problem := go_problem():
         say(problem)
         return 1
-    return 0 if all([build(program) for program in missing]) else 1
+    # Every one is tried, also after one that failed.
+    failed = [program.name for program in missing if not build(program)]
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

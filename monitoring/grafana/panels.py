@@ -1,0 +1,89 @@
+"""The few kinds of panels that the dashboards are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grafana_foundation_sdk.builders import common, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models.common import GraphThresholdsStyleMode, LegendDisplayMode
+
+PROMETHEUS = models.DataSourceRef(type_val="prometheus", uid="prometheus")
+
+#: Every query looks at what the two variables on top choose.
+SELECTOR = 'job="$job", instance=~"$instance"'
+
+GREEN, YELLOW, RED = "green", "yellow", "red"
+
+
+def _thresholds(warning: float | None, critical: float | None) -> Any:
+    steps = [models.Threshold(value=None, color=GREEN)]
+    if warning is not None:
+        steps.append(models.Threshold(value=warning, color=YELLOW))
+    if critical is not None:
+        steps.append(models.Threshold(value=critical, color=RED))
+    return ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps)
+
+
+def query(expression: str, legend: str, *, exemplars: bool = False) -> prometheus.Dataquery:
+    """A PromQL query; ``SELECTOR`` in it stands for the chosen job and instances."""
+    return (
+        prometheus.Dataquery()
+        .datasource(PROMETHEUS)
+        .expr(expression.replace("SELECTOR", SELECTOR))
+        .legend_format(legend)
+        .exemplar(exemplars)
+    )
+
+
+def graph(
+    title: str,
+    description: str,
+    unit: str,
+    queries: list[prometheus.Dataquery],
+    *,
+    warning: float | None = None,
+    critical: float | None = None,
+) -> timeseries.Panel:
+    panel = (
+        timeseries.Panel()
+        .title(title)
+        .description(description)
+        .datasource(PROMETHEUS)
+        .unit(unit)
+        .min(0)
+        .span(12)
+        .height(8)
+        .legend(common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).show_legend(True))
+        .thresholds(_thresholds(warning, critical))
+    )
+    if warning is not None or critical is not None:
+        panel = panel.thresholds_style(
+            common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
+        )
+    for letter, each in zip("ABCDEFGH", queries, strict=False):
+        panel = panel.with_target(each.ref_id(letter))
+    return panel
+
+
+def number(
+    title: str,
+    description: str,
+    unit: str,
+    expression: str,
+    *,
+    warning: float | None = None,
+    critical: float | None = None,
+) -> stat.Panel:
+    return (
+        stat.Panel()
+        .title(title)
+        .description(description)
+        .datasource(PROMETHEUS)
+        .unit(unit)
+        .span(6)
+        .height(5)
+        .thresholds(_thresholds(warning, critical))
+        .with_target(query(expression, title).ref_id("A"))
+    )

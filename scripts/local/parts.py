@@ -19,10 +19,15 @@ _PR_SET_PDEATHSIG = 1
 _LARGEST_LOG = 20 * 1024 * 1024
 
 
-def end_with_parent() -> None:
+def end_with_parent(number: int = signal.SIGTERM) -> None:
     """Runs in the child between fork and exec: no orphan stays when the supervisor is killed."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+
+
+def end_database_with_parent() -> None:
+    """For PostgreSQL SIGTERM means to wait for every session; SIGINT cuts them."""
+    end_with_parent(signal.SIGINT)
 
 
 @dataclass

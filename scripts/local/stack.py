@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from monitoring.render import render
 from monitoring.tools.build import PROGRAMS, go_problem
@@ -61,7 +62,7 @@ class Stack:
         )
         for name in _NEEDS:
             if _path(name):
-                self._start(name)
+                self._try(name)
             elif problem := go_problem():
                 self.missing[name] = (
                     f"not built ({problem}); with a container engine: "
@@ -85,6 +86,14 @@ class Stack:
         self._builds[name] = (process, now, now)
         self.missing[name] = f"being built from source, it joins when it is ready ({log})"
 
+    def _try(self, name: str) -> None:
+        """Start a part; whatever goes wrong with it, the API does not notice."""
+        try:
+            self._start(name)
+        except OSError as error:
+            self.missing[name] = f"could not be started: {error}"
+            self.say(f"{name} could not be started: {error}")
+
     def _start(self, name: str) -> None:
         self.missing.pop(name, None)
         for port in _NEEDS[name]:
@@ -99,33 +108,12 @@ class Stack:
         part.start()
 
     def _part(self, name: str) -> Part:
-        layout, config, log = self.layout, self.layout.folder / "config", self.layout.logs
-        data = layout.folder / name
-        data.mkdir(exist_ok=True)
-        program = str(_path(name))
+        config = self.layout.folder / "config"
         if name == "jaeger":
-            return jaeger(layout)
+            return jaeger(self.layout)
         if name == "prometheus":
-            command = [
-                program,
-                f"--config.file={config / 'prometheus' / 'prometheus.yml'}",
-                f"--storage.tsdb.path={data}",
-                f"--web.listen-address={layout.address('PROMETHEUS_SERVER_PORT')}",
-                "--enable-feature=exemplar-storage",
-                "--storage.tsdb.retention.time=15d",
-            ]
-            ready = layout.url("PROMETHEUS_SERVER_PORT", "/-/ready")
-            return Part(name, command, log / "prometheus.log", ready)
-        command = [
-            program,
-            f"--config.file={config / 'alertmanager' / 'alertmanager.yml'}",
-            f"--storage.path={data}",
-            f"--web.listen-address={layout.address('ALERTMANAGER_PORT')}",
-            # One Alertmanager alone: no gossip, no second port.
-            "--cluster.listen-address=",
-        ]
-        ready = layout.url("ALERTMANAGER_PORT", "/-/ready")
-        return Part(name, command, log / "alertmanager.log", ready)
+            return prometheus(self.layout, config / "prometheus" / "prometheus.yml")
+        return alertmanager(self.layout, config / "alertmanager" / "alertmanager.yml")
 
     def tick(self) -> None:
         """Look after builds and parts; called again and again."""
@@ -151,7 +139,7 @@ class Stack:
         del self._builds[name]
         if process.returncode == 0 and _path(name):
             self.say(f"{name} is built ({now - began:.0f} s)")
-            self._start(name)
+            self._try(name)
         else:
             log = self.layout.logs / f"build-{name}.log"
             self.missing[name] = f"was not built, see {log}; make tools tries again"
@@ -166,6 +154,38 @@ class Stack:
         self._builds.clear()
         for part in self.parts.values():
             part.stop()
+
+
+def prometheus(layout: Layout, configuration: Path) -> Part:
+    """Prometheus on the layout's port, with its data in the state folder."""
+    data = layout.folder / "prometheus"
+    data.mkdir(exist_ok=True)
+    command = [
+        str(_path("prometheus")),
+        f"--config.file={configuration}",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address={layout.address('PROMETHEUS_SERVER_PORT')}",
+        "--enable-feature=exemplar-storage",
+        "--storage.tsdb.retention.time=15d",
+    ]
+    ready = layout.url("PROMETHEUS_SERVER_PORT", "/-/ready")
+    return Part("prometheus", command, layout.logs / "prometheus.log", ready)
+
+
+def alertmanager(layout: Layout, configuration: Path) -> Part:
+    """Alertmanager on the layout's port, with its data in the state folder."""
+    data = layout.folder / "alertmanager"
+    data.mkdir(exist_ok=True)
+    command = [
+        str(_path("alertmanager")),
+        f"--config.file={configuration}",
+        f"--storage.path={data}",
+        f"--web.listen-address={layout.address('ALERTMANAGER_PORT')}",
+        # One Alertmanager alone: no gossip, no second port.
+        "--cluster.listen-address=",
+    ]
+    ready = layout.url("ALERTMANAGER_PORT", "/-/ready")
+    return Part("alertmanager", command, layout.logs / "alertmanager.log", ready)
 
 
 def jaeger(layout: Layout) -> Part:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from scripts.local import credentials, environment, ports
 from scripts.local.layout import ROOT, Layout
-from scripts.local.parts import Part, end_with_parent
+from scripts.local.parts import Part, end_database_with_parent
 from scripts.local.stack import Stack
 from scripts.postgres import Postgres, PostgresError, free_port
 
@@ -71,7 +71,9 @@ class System:
         if port == 0 or not ports.is_free(port):
             # Nobody outside needs to know it: any other port will do.
             port = free_port()
-        self.database = Postgres(self.layout.folder / "postgres", port, before_exec=end_with_parent)
+        self.database = Postgres(
+            self.layout.folder / "postgres", port, before_exec=end_database_with_parent
+        )
         try:
             self.database.start()
         except PostgresError as error:
@@ -95,7 +97,10 @@ class System:
 
     def start_stack(self) -> None:
         self.stack = Stack(self.layout, self.say, speed=self.speed)
-        self.stack.start()
+        try:
+            self.stack.start()
+        except (OSError, ValueError) as error:
+            self.say(f"the monitoring stack could not be started: {error}")
 
     def problem(self) -> str | None:
         """Why the system cannot go on: the database or the API ended."""

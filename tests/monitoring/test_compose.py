@@ -1,0 +1,152 @@
+"""The compose files, resolved by the compose plugin itself and held against code and files.
+
+No container is started: there is no engine where these tests run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.environment import VARIABLES as PROJECT_VARIABLES
+from monitoring.render import HERE
+from monitoring.tools.build import PROGRAMS, find
+from scripts.local.layout import ROOT
+from telemetry.settings import VARIABLES as TELEMETRY_VARIABLES
+
+FILES = {"whole": ROOT / "docker-compose.yml", "stack": HERE / "docker-compose.yml"}
+SECRETS = {"POSTGRES_PASSWORD": "p", "DJANGO_SECRET_KEY": "k"}
+
+
+def resolved(name: str, environment: dict[str, str] | None = None) -> dict[str, Any]:
+    program = find("docker-compose")
+    if program is None:
+        pytest.skip("not built: docker-compose (make tools)")
+    result = subprocess.run(
+        [program, "-f", FILES[name], "config", "--format", "json"],
+        env={"PATH": os.environ["PATH"], "HOME": "/", **(environment or SECRETS)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def services(name: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = resolved(name)["services"]
+    return found
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_mounted_path_exists(name: str) -> None:
+    mounts = [
+        Path(volume["source"])
+        for service in services(name).values()
+        for volume in service.get("volumes", [])
+        if volume["type"] == "bind"
+    ]
+
+    assert mounts
+    assert [path for path in mounts if not path.exists()] == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_port_is_on_loopback(name: str) -> None:
+    ports = [port for service in services(name).values() for port in service.get("ports", [])]
+
+    assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
+
+
+def test_the_ports_are_those_of_the_contract() -> None:
+    published = {
+        (service, int(port["published"]))
+        for service, definition in services("whole").items()
+        for port in definition.get("ports", [])
+    }
+
+    assert published == {
+        ("api", 8080),
+        ("api", 8000),
+        ("prometheus", 9090),
+        ("alertmanager", 9093),
+        ("grafana", 3001),
+        ("jaeger", 16686),
+        ("jaeger", 4317),
+        ("jaeger", 4318),
+        ("jaeger", 6831),
+    }
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_image_is_pinned_and_of_the_version_that_is_built(name: str) -> None:
+    built = {program.tool: program.release for program in PROGRAMS}
+    for service, definition in services(name).items():
+        if "build" in definition:
+            continue
+        tag = definition["image"].partition(":")[2]
+        assert re.fullmatch(r"v?\d+\.\d+(\.\d+)?", tag), (service, tag)
+        if service in built:
+            assert tag.removeprefix("v") == built[service]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_service_has_a_memory_limit_and_a_health_check(name: str) -> None:
+    for service, definition in services(name).items():
+        assert definition.get("mem_limit"), service
+        assert service == "migrate" or definition["healthcheck"]["test"], service
+
+
+def test_the_apis_variables_are_those_that_the_code_reads() -> None:
+    known = {variable.name for variable in (*PROJECT_VARIABLES, *TELEMETRY_VARIABLES)}
+
+    assert set(services("whole")["api"]["environment"]) <= known
+
+
+def test_jaegers_variables_are_those_that_its_configuration_reads() -> None:
+    read = set(re.findall(r"\$\{env:(\w+)", (HERE / "jaeger/config.yaml").read_text()))
+
+    assert set(services("stack")["jaeger"]["environment"]) <= read
+
+
+@pytest.mark.parametrize("missing", SECRETS)
+def test_a_missing_secret_stops_the_start_by_its_name(missing: str) -> None:
+    rest = {name: value for name, value in SECRETS.items() if name != missing}
+
+    with pytest.raises(AssertionError, match=missing):
+        resolved("whole", rest)
+
+
+def test_prometheus_of_the_whole_system_looks_for_its_own_containers() -> None:
+    volumes = services("whole")["prometheus"]["volumes"]
+
+    sources = [v["source"] for v in volumes if v["target"] == "/etc/prometheus/targets"]
+    assert [Path(source).name for source in sources] == ["compose"]
+
+
+def test_our_own_image_does_not_run_as_root() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+
+    users = [line.split()[1] for line in lines if line.startswith("USER")]
+    assert users == ["10001"]
+
+
+def test_the_image_copies_what_exists_and_is_not_ignored() -> None:
+    copied = [
+        line.split()[1]
+        for line in (ROOT / "Dockerfile").read_text().splitlines()
+        if line.startswith("COPY") and "--from" not in line
+    ]
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line[0] == "!"}
+
+    for path in copied:
+        assert (ROOT / path).exists()
+        assert path in allowed

@@ -136,8 +136,9 @@ class QueueProcessor(SpanProcessor):
         if not self._failing:
             self._failing = True
             logger.warning(
-                "spans could not be exported (%s); they are dropped and counted in "
+                "spans could not be exported by %s (%s); they are dropped and counted in "
                 "telemetry_spans_dropped_total until it works again",
+                settings.traces_exporter(),
                 problem,
             )
 

@@ -1,0 +1,37 @@
+"""The docs say what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts import tables
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += sorted((ROOT / "monitoring/runbooks").glob("*.md"))
+
+
+def test_the_table_of_variables_is_that_of_the_code() -> None:
+    assert tables.variables() in (ROOT / "docs/configuration.md").read_text()
+
+
+def test_the_table_of_metrics_is_that_of_the_code() -> None:
+    assert tables.metrics() in (ROOT / "docs/telemetry.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_that_is_named_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = re.findall(r"`make ([a-z-]+)[ `]|^make ([a-z-]+)[ \n]", page.read_text(), re.MULTILINE)
+
+    assert {first or second for first, second in named} <= targets

@@ -63,7 +63,8 @@ def test_requests_do_not_notice_and_what_is_lost_is_counted(server: Server) -> N
         assert server.get("/query/").status_code == 200
         durations.append(time.perf_counter() - started)
 
-    assert sorted(durations)[30] < 0.5
+    # Who waited for the exporter would have waited for its timeout of a second.
+    assert sorted(durations)[30] < 1
     poll(lambda: dropped(server) > 0, 15, "nothing was counted as dropped")
 
 

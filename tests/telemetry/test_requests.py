@@ -1,0 +1,276 @@
+"""One request in every odd shape, by what it leaves: answer, metrics, span, line."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user_model
+from django.test import AsyncClient, Client
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from telemetry import settings
+from tests.conftest import Lines, Sample, Spans
+
+pytestmark = [pytest.mark.urls("tests.telemetry.site.urls"), pytest.mark.django_db]
+
+CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client(raise_request_exception=False)
+
+
+def request_line(log_lines: Lines) -> dict[str, Any]:
+    (line,) = [line for line in log_lines() if line["logger"] == "telemetry.request"]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "label", "endpoint", "status"),
+    [
+        ("GET", "/nowhere/at/all/", "GET", "unmatched", 404),
+        ("BREW", "/hello/", "OTHER", "/hello/", 200),
+        ("HEAD", "/hello/", "HEAD", "/hello/", 200),
+        ("GET", "/missing/", "GET", "/missing/", 404),
+        ("GET", "/refuse/", "GET", "/refuse/", 403),
+        ("GET", "/fail/", "GET", "/fail/", 500),
+        ("GET", "/unavailable/", "GET", "/unavailable/", 503),
+        ("GET", "/async/7/", "GET", "/async/{id}/", 200),
+        ("GET", "/fail-async/", "GET", "/fail-async/", 500),
+        ("GET", "/stream/", "GET", "/stream/", 200),
+        ("GET", "/old/a-b/12/", "GET", "/old/{slug}/{value}/", 200),
+        ("GET", "/" + "x" * 5000 + "/", "GET", "unmatched", 404),
+    ],
+)
+def test_a_request_is_counted_once_with_bounded_labels(
+    client: Client,
+    sample: Sample,
+    method: str,
+    path: str,
+    label: str,
+    endpoint: str,
+    status: int,
+) -> None:
+    labels = {"method": label, "endpoint": endpoint, "status": str(status)}
+    before = sample("http_requests_total", **labels)
+
+    response = client.generic(method, path)
+    if response.streaming:
+        b"".join(response)
+        response.close()
+
+    assert response.status_code == status
+    assert sample("http_requests_total", **labels) == before + 1
+    assert sample("http_requests_in_progress", method=label) == 0
+
+
+@pytest.mark.parametrize("path", ["/fail/", "/fail-async/"])
+def test_an_exception_is_told_once_by_each_signal(
+    client: Client, log_lines: Lines, spans: Spans, sample: Sample, path: str
+) -> None:
+    labels = {"type": "RuntimeError", "endpoint": path}
+    before = sample("errors_total", **labels)
+
+    client.get(path)
+
+    assert sample("errors_total", **labels) == before + 1
+    (line,) = log_lines()
+    assert (line["level"], line["exception"]["type"], line["exception"]["message"]) == (
+        "error",
+        "RuntimeError",
+        "it broke",
+    )
+    (span,) = spans()
+    assert [event.name for event in span.events] == ["exception"]
+    assert span.attributes["error.type"] == "RuntimeError"
+
+
+def test_a_5xx_without_an_exception_is_an_error_too(client: Client, sample: Sample) -> None:
+    labels = {"type": "http_5xx", "endpoint": "/unavailable/"}
+    before = sample("errors_total", **labels)
+
+    client.get("/unavailable/")
+
+    assert sample("errors_total", **labels) == before + 1
+
+
+def test_the_first_request_to_an_endpoint_starts_its_500_at_zero(
+    client: Client, sample: Sample
+) -> None:
+    client.get("/slow/?seconds=0")
+
+    text = client.get("/metrics").content.decode()
+    assert 'http_requests_total{endpoint="/slow/",method="GET",status="500"} 0.0' in text
+
+
+def test_a_streamed_answer_counts_its_bytes_and_statements(
+    client: Client, log_lines: Lines
+) -> None:
+    body = b"".join(client.get("/stream/"))
+
+    line = request_line(log_lines)
+    assert (line["response_bytes"], line["db_queries"]) == (len(body), 5)
+
+
+def test_a_stream_that_breaks_is_a_500(client: Client, log_lines: Lines) -> None:
+    with pytest.raises(RuntimeError):
+        b"".join(client.get("/stream-fails/"))
+
+    line = request_line(log_lines)
+    assert (line["status"], line["response_bytes"]) == (500, 3)
+
+
+def test_a_stream_that_nobody_reads_to_its_end_is_a_499(client: Client, log_lines: Lines) -> None:
+    response = client.get("/stream/")
+    next(iter(response))
+
+    response.close()
+
+    assert request_line(log_lines)["status"] == 499
+
+
+async def read(response: Any) -> bytes:
+    return b"".join([piece async for piece in response])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/hello/", "/async/7/", "/query/", "/query-async/"])
+def test_views_of_both_kinds_work_under_asgi(log_lines: Lines, spans: Spans, path: str) -> None:
+    response = async_to_sync(AsyncClient().get)(path)
+
+    assert response.status_code == 200
+    line = request_line(log_lines)
+    assert line["correlation_id"] == response["X-Correlation-ID"]
+    assert {f"{span.context.trace_id:032x}" for span in spans()} == {line["trace_id"]}
+
+
+def test_an_asynchronous_stream_is_counted_at_its_end(log_lines: Lines) -> None:
+    async def ask() -> bytes:
+        return await read(await AsyncClient().get("/stream-async/"))
+
+    body = async_to_sync(ask)()
+
+    assert request_line(log_lines)["response_bytes"] == len(body)
+
+
+@pytest.mark.parametrize(
+    "sent", ["a" * 129, "new\nline", "sp ace", "<script>", "", "ünïcode", "a\x00b"]
+)
+def test_a_correlation_id_that_is_none_is_replaced_and_repeated_nowhere(
+    client: Client, log_lines: Lines, sent: str
+) -> None:
+    response = client.get("/hello/", HTTP_X_CORRELATION_ID=sent)
+
+    assert re.fullmatch("[0-9a-f]{32}", response["X-Correlation-ID"])
+    if sent:
+        assert sent not in str(log_lines())
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_callers_trace_is_continued_or_linked(
+    client: Client, spans: Spans, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    monkeypatch.setattr(settings, "get", lambda: settings.Settings(TRUST_INCOMING_TRACE=trusted))
+
+    client.get("/hello/", headers={"traceparent": CALLER})
+
+    (span,) = spans()
+    continued = f"{span.context.trace_id:032x}" == CALLER.split("-")[1]
+    assert (continued, len(span.links)) == ((True, 0) if trusted else (False, 1))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["", "00", "00-0-0-00", CALLER.replace("00-", "ff-", 1), CALLER + "-extra", "x" * 10_000],
+)
+def test_a_broken_traceparent_begins_a_new_trace(client: Client, spans: Spans, broken: str) -> None:
+    response = client.get("/hello/", HTTP_TRACEPARENT=broken)
+
+    (span,) = spans()
+    assert response.status_code == 200
+    assert span.parent is None
+
+
+def test_the_database_part_of_server_timing_is_for_staff(client: Client) -> None:
+    staff = get_user_model().objects.create_user("staff", is_staff=True)
+
+    assert "db;" not in client.get("/user/")["Server-Timing"]
+    client.force_login(staff)
+    assert "db;" in client.get("/user/")["Server-Timing"]
+    # Nobody looked at the user here, so nobody knows that it is staff.
+    assert "db;" not in client.get("/hello/")["Server-Timing"]
+
+
+def test_the_user_is_logged_only_when_something_loaded_it(client: Client, log_lines: Lines) -> None:
+    user = get_user_model().objects.create_user("anna")
+    client.force_login(user)
+
+    response = client.get("/hello/")
+    client.get("/user/")
+
+    lines = [line for line in log_lines() if line["logger"] == "telemetry.request"]
+    assert [line["user_id"] for line in lines] == [None, user.pk]
+    assert lines[0]["db_queries"] == 0
+    assert "Cookie" not in response.get("Vary", "")
+
+
+def test_repeated_statements_are_counted_and_warned_about(
+    client: Client, sample: Sample, log_lines: Lines
+) -> None:
+    before = sample("http_repeated_queries_total", endpoint="/repeated/")
+
+    client.get("/repeated/")
+
+    assert sample("http_repeated_queries_total", endpoint="/repeated/") == before + 1
+    line = request_line(log_lines)
+    assert (line["level"], line["repeated_queries"]) == ("warning", 1)
+
+
+def test_a_hostile_host_is_a_400_with_its_reason_in_the_one_line(
+    client: Client, log_lines: Lines
+) -> None:
+    response = client.get("/hello/", headers={"host": "evil.example"})
+
+    assert response.status_code == 400
+    (line,) = log_lines()
+    assert "evil.example" in line["reason"]
+
+
+def test_only_reading_is_answered_on_our_own_paths(client: Client) -> None:
+    assert client.post("/metrics").status_code == 405
+    assert client.delete("/health/live").status_code == 405
+
+
+def test_metrics_want_the_token_where_one_is_set(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METRICS_TOKEN", "let-me-in")
+
+    assert client.get("/metrics").status_code == 401
+    assert client.get("/metrics", headers={"authorization": "Bearer no"}).status_code == 401
+    assert client.get("/metrics", headers={"authorization": "bearer let-me-in"}).status_code == 200
+
+
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0", "*/*", "x"])
+def test_both_formats_can_be_read(client: Client, accept: str) -> None:
+    response = client.get("/metrics", headers={"accept": accept})
+
+    text = response.content.decode()
+    wanted = "openmetrics" in accept
+    assert text.endswith("# EOF\n") is wanted
+    parse = openmetrics.text_string_to_metric_families if wanted else text_string_to_metric_families
+    assert "http_requests" in {family.name for family in parse(text)}
+
+
+def test_an_exemplar_leads_to_the_trace(client: Client, log_lines: Lines) -> None:
+    client.get("/hello/exemplar/")
+
+    text = client.get(
+        "/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"}
+    ).content.decode()
+    assert f'trace_id="{request_line(log_lines)["trace_id"]}"' in text

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from telemetry import settings
+from telemetry.environment import WrongEnvironmentError
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"SERVCE_NAME": "x"},
+        {"SERVICE_NAME": 3},
+        {"TRACES_EXPORTER": "zipkin"},
+        {"TRUSTED_PROXIES": "10.0.0.1"},
+        {"TRUSTED_PROXIES": ["ten"]},
+        {"REPEATED_QUERIES": 0},
+        {"SLOW_REQUEST_SECONDS": -1},
+        {"METRICS_PATH": "metrics"},
+        {"TRUST_INCOMING_TRACE": "yes"},
+    ],
+    ids=str,
+)
+def test_a_wrong_setting_is_refused_by_its_name(given: dict[str, Any]) -> None:
+    with pytest.raises(ImproperlyConfigured, match=next(iter(given))):
+        settings.checked(given)
+
+
+@pytest.mark.parametrize(
+    ("environment", "exporter"),
+    [
+        ({}, "jaeger"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:4318"}, "otlp"),
+        ({"OTEL_TRACES_EXPORTER": "console"}, "console"),
+        ({"OTEL_TRACES_EXPORTER": "jaeger", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://h"}, "jaeger"),
+        ({"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "otlp"}, "none"),
+    ],
+)
+def test_the_exporter_is_chosen_by_the_environment_first(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], exporter: str
+) -> None:
+    for variable in settings.VARIABLES:
+        monkeypatch.delenv(variable.name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    assert settings.traces_exporter() == exporter
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PROMETHEUS_PORT", "70000"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "jaeger:4318"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("JAEGER_AGENT_HOST", "a b"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(WrongEnvironmentError, match=name):
+        settings.check_environment()
+
+
+def test_a_secret_is_not_shown_when_it_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METRICS_TOKEN", "hunter2\x01")
+
+    with pytest.raises(WrongEnvironmentError) as raised:
+        settings.check_environment()
+    assert "hunter2" not in str(raised.value)

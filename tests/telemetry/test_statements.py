@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telemetry.db.statements import LONGEST_TEXT, OPERATIONS, OTHER, statement
+
+
+@pytest.mark.parametrize(
+    ("sql", "operation", "table"),
+    [
+        ('SELECT "a"."id" FROM "auth_user" WHERE "a"."id" = %s', "SELECT", "auth_user"),
+        ('INSERT INTO "expenses_expense" ("title") VALUES (%s)', "INSERT", "expenses_expense"),
+        ("UPDATE ONLY public.accounts SET x = 1", "UPDATE", "public.accounts"),
+        ("DELETE FROM a", "DELETE", "a"),
+        ("select 1", "SELECT", "none"),
+        ("SELECT * FROM generate_series(1, 10)", "SELECT", "none"),
+        ("SELECT x FROM (SELECT y FROM inner_table) AS s", "SELECT", "inner_table"),
+        ("WITH q AS (SELECT 1) INSERT INTO z SELECT 2", "INSERT", "z"),
+        ("/* hint */ -- comment\n SELECT 1 FROM b", "SELECT", "b"),
+        ("(SELECT 1 FROM a) UNION (SELECT 2 FROM b)", "SELECT", "a"),
+        ("CREATE TABLE IF NOT EXISTS t (id int)", "CREATE", "t"),
+        ('SAVEPOINT "s140234_x1"', "SAVEPOINT", "none"),
+        ("BREW coffee", OTHER, "none"),
+        ("", OTHER, "none"),
+    ],
+)
+def test_a_statement_has_a_verb_and_a_table(sql: str, operation: str, table: str) -> None:
+    read = statement(sql)
+
+    assert (read.operation, read.table) == (operation, table)
+
+
+@pytest.mark.parametrize(
+    ("sql", "text"),
+    [
+        ("SELECT 'it''s', 12.5, x FROM t1", "SELECT ?, ?, x FROM t1"),
+        (r"SELECT E'a\'b', B'101'", "SELECT ?, ?"),
+        ("SELECT $$secret$$, $tag$ se$cret $tag$", "SELECT ?, ?"),
+        ("SELECT 'cut off", "SELECT ?"),
+        ('SELECT "a 1" FROM "t"', 'SELECT "a 1" FROM "t"'),
+        ("SELECT a FROM t WHERE id IN (1, 2, 3)", "SELECT a FROM t WHERE id IN (?, …)"),
+        ("SELECT a FROM t WHERE id IN (%s, %s)", "SELECT a FROM t WHERE id IN (%s, …)"),
+        (
+            "INSERT INTO t (a, b) VALUES (%s, %s), (%s, %s)",
+            "INSERT INTO t (a, b) VALUES (%s, …), …",
+        ),
+        ("SELECT a -- 'secret'\nFROM t /* 'secret' */", "SELECT a  FROM t"),
+        ('RELEASE SAVEPOINT "s1_x7"', "RELEASE SAVEPOINT ?"),
+    ],
+)
+def test_values_are_not_shown(sql: str, text: str) -> None:
+    assert " ".join(statement(sql).text.split()) == " ".join(text.split())
+
+
+@given(st.text(max_size=300))
+def test_anything_is_read_and_stays_in_bounds(sql: str) -> None:
+    read = statement(sql)
+
+    assert read.operation in OPERATIONS | {OTHER}
+    assert len(read.text.encode("utf-8", "replace")) <= LONGEST_TEXT
+
+
+# A pattern that backtracks would take minutes.
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT a FROM t WHERE id IN (" + "1, " * 500_000 + "1)",
+        "SELECT '" + "'" * 1_000_001,
+        "(" * 1_000_000,
+        "WITH " + "a AS (SELECT 1), " * 60_000 + "SELECT 1",
+        "SELECT " + "%s, " * 300_000,
+        "-" * 1_000_000,
+        '"' * 999_999,
+        "$a$" * 300_000,
+        "INSERT INTO t VALUES " + "(%s, %s), " * 100_000,
+        "SELECT " + " " * 1_000_000 + "1",
+    ],
+    ids=range(10),
+)
+def test_a_statement_of_a_million_characters_is_read_at_once(sql: str) -> None:
+    read = statement(sql)
+
+    assert len(read.text.encode()) <= LONGEST_TEXT

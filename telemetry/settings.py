@@ -16,20 +16,9 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
-from telemetry.environment import Variable, boolean, choice, integer, text, url
+from telemetry.environment import Variable, boolean, choice, integer, ratio, text, url
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _sampler_argument(value: str) -> str:
-    """Its meaning depends on the sampler; those that ship with OpenTelemetry take a ratio."""
-    try:
-        number = float(value)
-    except ValueError:
-        raise ValueError("must be a number from 0 to 1") from None
-    if not 0 <= number <= 1:
-        raise ValueError("must be a number from 0 to 1")
-    return value
 
 
 def _host(value: str) -> str:
@@ -96,7 +85,7 @@ OTEL_TRACES_SAMPLER = Variable(
     "Which traces are kept, by OpenTelemetry's names.",
 )
 OTEL_TRACES_SAMPLER_ARG = Variable(
-    "OTEL_TRACES_SAMPLER_ARG", _sampler_argument, "1.0", "The ratio of the ratio samplers, 0 to 1."
+    "OTEL_TRACES_SAMPLER_ARG", ratio, 1.0, "The ratio of the ratio samplers, 0 to 1."
 )
 OTEL_BSP_SCHEDULE_DELAY = Variable(
     "OTEL_BSP_SCHEDULE_DELAY", integer(10, 60_000), 1000, "Milliseconds between two exports."

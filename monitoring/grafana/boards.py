@@ -49,10 +49,16 @@ def _variable(name: str, series: str, first: str | None, *, multi: bool) -> Any:
     return variable.current(models.VariableOption(text=first or "", value=first or ""))
 
 
-_ERROR_SHARE = (
-    'sum(rate(http_requests_total{SELECTOR, status=~"5.."}[$__rate_interval])) '
-    "/ sum(rate(http_requests_total{SELECTOR}[$__rate_interval]))"
-)
+def _error_share() -> Any:
+    return number(
+        "Share of 5xx answers",
+        "HighErrorRate is about more than 10 %.",
+        "percentunit",
+        'sum(rate(http_requests_total{SELECTOR, status=~"5.."}[$__rate_interval])) '
+        "/ sum(rate(http_requests_total{SELECTOR}[$__rate_interval]))",
+        warning=0.01,
+        critical=0.1,
+    )
 
 
 def _quantile(share: float, metric: str, by: str = "") -> str:
@@ -88,14 +94,7 @@ def api_performance() -> dashboard.Dashboard:
                 "reqps",
                 "sum(rate(http_requests_total{SELECTOR}[$__rate_interval]))",
             ),
-            number(
-                "Share of 5xx answers",
-                "HighErrorRate is about more than 10 %.",
-                "percentunit",
-                _ERROR_SHARE,
-                warning=0.01,
-                critical=0.1,
-            ),
+            _error_share(),
             number(
                 "In progress",
                 "Requests being answered now.",
@@ -253,14 +252,7 @@ def errors() -> dashboard.Dashboard:
         "Error Tracking",
         "What fails, where, and since when?",
         [
-            number(
-                "Share of 5xx answers",
-                "HighErrorRate is about more than 10 %.",
-                "percentunit",
-                _ERROR_SHARE,
-                warning=0.01,
-                critical=0.1,
-            ),
+            _error_share(),
             number(
                 "Errors in the last hour",
                 "5xx answers and exceptions nobody caught.",

@@ -45,12 +45,15 @@ class System:
             )
         self.layout.make()
         self.secrets = credentials.load(self.layout.secrets)
-        address = self._start_database()
-        for command in (
-            ["migrate", "--verbosity", "0"],
-            ["seed_demo", "--expenses", str(EXPENSES), "--users", str(USERS)],
-        ):
-            self._manage(command, address)
+        address = os.environ.get("DATABASE_URL", "")
+        if address:
+            self.say("using the database of DATABASE_URL; no demo data is put there")
+        else:
+            address = self._start_database()
+        self._manage(["migrate", "--verbosity", "0"], address)
+        if self.database is not None:
+            seed = ["seed_demo", "--expenses", str(EXPENSES), "--users", str(USERS)]
+            self._manage(seed, address)
         self.api = Part(
             "api",
             [

@@ -55,7 +55,7 @@ def sampler() -> Sampler:
     kinds: dict[str, Sampler] = {
         "always_on": ALWAYS_ON,
         "always_off": ALWAYS_OFF,
-        "traceidratio": TraceIdRatioBased(float(settings.OTEL_TRACES_SAMPLER_ARG.read())),
+        "traceidratio": TraceIdRatioBased(settings.OTEL_TRACES_SAMPLER_ARG.read()),
     }
     root = kinds[name.removeprefix("parentbased_")]
     return ParentBased(root) if name.startswith("parentbased_") else root

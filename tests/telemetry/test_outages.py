@@ -91,6 +91,31 @@ def test_the_stop_does_not_wait_for_ever(server: Server) -> None:
     assert time.monotonic() - started < 8
 
 
+def test_a_service_without_its_database_lives_but_is_not_ready() -> None:
+    nobody = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
+    server = Server(gunicorn(workers=1), {**SITE, "DATABASE_URL": nobody})
+    try:
+        started = time.monotonic()
+        ready = server.get("/health/ready")
+
+        assert ready.status_code == 503
+        assert ready.json()["detail"].startswith("the database does not answer")
+        assert "Retry-After" in ready.headers
+        assert time.monotonic() - started < 5
+        assert server.get("/health/live").status_code == 200
+    finally:
+        server.stop()
+
+
+def test_a_service_whose_migrations_are_not_applied_is_not_ready() -> None:
+    # The session's own database: pytest migrates another one.
+    server = Server(gunicorn(workers=1), SITE)
+    try:
+        assert "migrations are not applied" in server.get("/health/ready").json()["detail"]
+    finally:
+        server.stop()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -39,12 +39,15 @@ def begin_instance() -> None:
 
 
 def worker_begins(_arbiter: Any, _worker: Any) -> None:
+    """``post_fork``: in a new worker, before it takes requests."""
     runtime.start()
 
 
 def worker_ends(_arbiter: Any, _worker: Any) -> None:
+    """``worker_exit``: in a worker that goes; its spans are exported within their deadline."""
     runtime.stop()
 
 
 def end_instance(_arbiter: Any) -> None:
+    """``on_exit``: in the master, when all workers are gone."""
     instance.remove()

@@ -12,6 +12,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
@@ -22,6 +23,7 @@ from prometheus_client import CollectorRegistry, multiprocess, values
 from prometheus_client.registry import REGISTRY, Collector
 
 from telemetry import processes
+from telemetry.environment import WrongEnvironmentError
 from telemetry.settings import PROMETHEUS_MULTIPROC_DIR
 
 _FOLDER_NAME = re.compile(r"instance-(\d+)-(\d+)")
@@ -46,11 +48,24 @@ class Instance:
         if self.folder is not None and self.master == master:
             return
         parent = parent_folder()
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        remove_dead(parent)
+        folder = parent / f"instance-{master}-{processes.start_ticks(master)}"
+        try:
+            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            remove_dead(parent)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise WrongEnvironmentError(
+                PROMETHEUS_MULTIPROC_DIR.name,
+                f"must name a folder that can be written: {error.strerror}: {parent}",
+            ) from None
+        owner = folder.lstat()
+        if owner.st_uid != os.getuid() or not stat.S_ISDIR(owner.st_mode):
+            # The folder for temporary files is everybody's: somebody may have laid a trap there.
+            raise WrongEnvironmentError(
+                PROMETHEUS_MULTIPROC_DIR.name, f"must name a folder of one's own, not {folder}"
+            )
         self.master = master
-        self.folder = parent / f"instance-{master}-{processes.start_ticks(master)}"
-        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self.folder = folder
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self.folder)
         values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
 

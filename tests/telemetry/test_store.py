@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from telemetry import processes
+from telemetry.environment import WrongEnvironmentError
 from telemetry.metrics import store
 from telemetry.metrics.process import cpu_seconds
 
@@ -56,6 +57,28 @@ def test_an_inherited_variable_leads_to_the_parent_folder(
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "instance-12-34"))
 
     assert store.parent_folder() == tmp_path
+
+
+def test_a_folder_that_cannot_be_written_stops_the_start_with_the_variables_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "file"))
+
+    with pytest.raises(WrongEnvironmentError, match="PROMETHEUS_MULTIPROC_DIR"):
+        store.Instance().share(os.getpid())
+
+
+def test_a_link_that_somebody_laid_in_the_folders_place_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    ticks = processes.start_ticks(os.getpid())
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / f"instance-{os.getpid()}-{ticks}").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(WrongEnvironmentError, match="one's own"):
+        store.Instance().share(os.getpid())
 
 
 def test_cpu_time_does_not_fall_when_a_child_ends() -> None:

@@ -6,6 +6,7 @@ A half-finished install leaves no stamp, so the next run does it again.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -62,6 +63,10 @@ def run(command: list[str]) -> str | None:
 
 
 if __name__ == "__main__":
-    problem = make(Path(sys.argv[1] if len(sys.argv) > 1 else ".venv").resolve())
+    chosen = Path(sys.argv[1] if len(sys.argv) > 1 else ".venv").resolve()
+    with chosen.with_name(f"{chosen.name}.lock").open("w") as lock:
+        # Two makes at once: the second waits, and finds everything there.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        problem = make(chosen)
     if problem:
         sys.exit(f"venv: {problem}")

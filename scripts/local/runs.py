@@ -5,10 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any, TextIO
 
 from scripts.local.layout import Layout
+
+#: Seconds to wait for the lock: ``make status`` holds it for a moment when it looks.
+_PATIENCE = 0.5
 
 
 def take(layout: Layout) -> TextIO | None:
@@ -18,11 +22,17 @@ def take(layout: Layout) -> TextIO | None:
     """
     layout.lock.parent.mkdir(parents=True, exist_ok=True)
     handle = layout.lock.open("a+")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        return None
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                handle.close()
+                return None
+            time.sleep(0.05)
+        else:
+            break
     handle.seek(0)
     handle.truncate()
     handle.write(str(os.getpid()))

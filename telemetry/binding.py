@@ -6,6 +6,9 @@ from telemetry.context import current
 
 Value = str | int | float | bool
 
+#: Names that a log line uses itself; a bound field of that name gets an underscore behind it.
+_TAKEN = frozenset({"event", "level", "logger", "message", "timestamp", "exc_info"})
+
 
 def bind(**fields: Value) -> None:
     """Add fields to the log lines and the span of the work that runs now.
@@ -16,6 +19,7 @@ def bind(**fields: Value) -> None:
     operation = current.get()
     if operation is None:
         return
-    operation.fields.update(fields)
+    for name, value in fields.items():
+        operation.fields[f"{name}_" if name in _TAKEN else name] = value
     if operation.span is not None:
         operation.span.set_attributes({f"app.{name}": value for name, value in fields.items()})

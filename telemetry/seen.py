@@ -15,13 +15,15 @@ from telemetry import request_span, settings
 from telemetry.clients import client_ip, loaded_user
 from telemetry.context import Operation, current
 from telemetry.correlation import HEADER, accepted, new_correlation_id
+from telemetry.logs import get_logger
 from telemetry.logs.exceptions import fields_of
 from telemetry.methods import known_method
 from telemetry.metrics import definitions as metrics
 from telemetry.routes import endpoint
 from telemetry.tracing import propagation
 
-logger = logging.getLogger("telemetry.request")
+#: structlog's: an application may bind any field, and the standard library's `extra` refuses some.
+logger = get_logger("telemetry.request")
 
 #: What nginx writes when the client went away before the answer; no standard code fits.
 CLIENT_CLOSED = 499
@@ -152,7 +154,7 @@ class SeenRequest:
             fields["repeated_queries"] = repeated
         if operation.error is not None and status >= 500:
             fields["exception"] = fields_of(operation.error)
-        logger.log(level, "%s %s %s", self.method, route, status, extra=fields)
+        logger.log(level, f"{self.method} {route} {status}", **fields)  # noqa: G004  structlog takes one text
 
 
 def size_of(response: HttpResponseBase) -> int:

@@ -219,6 +219,18 @@ def test_the_user_is_logged_only_when_something_loaded_it(client: Client, log_li
     assert "Cookie" not in response.get("Vary", "")
 
 
+def test_a_bound_field_of_any_name_loses_neither_the_line_nor_the_request(
+    client: Client, log_lines: Lines
+) -> None:
+    response = client.get("/bound-oddly/")
+
+    assert response.status_code == 200
+    inside, outside = log_lines()
+    assert (inside["message"], inside["name"], inside["event_"]) == ("inside there", "odd", "odd")
+    assert (outside["message"], outside["status"]) == ("GET /bound-oddly/ 200", 200)
+    assert (outside["name"], outside["message_"]) == ("odd", "odd")
+
+
 def test_repeated_statements_are_counted_and_warned_about(
     client: Client, sample: Sample, log_lines: Lines
 ) -> None:

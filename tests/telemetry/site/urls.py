@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 
@@ -127,6 +128,13 @@ def bound(request: HttpRequest) -> HttpResponse:
     return HttpResponse("bound")
 
 
+def bound_oddly(request: HttpRequest) -> HttpResponse:
+    names = ["name", "event", "message", "args", "level", "msg", "status", "logger", "exc_info"]
+    telemetry.bind(**dict.fromkeys(names, "odd"))
+    logging.getLogger("tests.site").warning("inside %s", "there")
+    return HttpResponse("bound")
+
+
 def user(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"user": request.user.get_username()})
 
@@ -155,6 +163,7 @@ urlpatterns = [
     path("stream-async/", stream_async),
     path("call/", call),
     path("bound/", bound),
+    path("bound-oddly/", bound_oddly),
     path("user/", user),
     re_path(r"^old/(?P<slug>[-\w]+)/(\d+)/$", hello),
     path("group/<uuid:group>/", include(nested)),

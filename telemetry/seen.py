@@ -91,10 +91,14 @@ class SeenRequest:
             return
         self._finished = True
         self._seconds = time.perf_counter() - self.started
-        route = endpoint(self.request)
-        self._count(route, status)
-        request_span.end(self.operation, self.method, route, status)
-        self._log(route, status, response_bytes)
+        try:
+            route = endpoint(self.request)
+            self._count(route, status)
+            request_span.end(self.operation, self.method, route, status)
+            self._log(route, status, response_bytes)
+        except Exception:
+            # The view's work is done and committed: no failure of ours may cost its answer.
+            logger.exception("telemetry could not record a request")
 
     def _count(self, route: str, status: int) -> None:
         operation = self.operation
@@ -154,7 +158,8 @@ class SeenRequest:
             fields["repeated_queries"] = repeated
         if operation.error is not None and status >= 500:
             fields["exception"] = fields_of(operation.error)
-        logger.log(level, f"{self.method} {route} {status}", **fields)  # noqa: G004  structlog takes one text
+        message = f"{self.method} {route} {status}"
+        logger.log(level, message, **fields)
 
 
 def size_of(response: HttpResponseBase) -> int:

@@ -12,7 +12,7 @@ from django.test import AsyncClient, Client
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from telemetry import settings
+from telemetry import seen, settings
 from tests.conftest import Lines, Sample, Spans
 
 pytestmark = [pytest.mark.urls("tests.telemetry.site.urls"), pytest.mark.django_db]
@@ -229,6 +229,18 @@ def test_a_bound_field_of_any_name_loses_neither_the_line_nor_the_request(
     assert (inside["message"], inside["name"], inside["event_"]) == ("inside there", "odd", "odd")
     assert (outside["message"], outside["status"]) == ("GET /bound-oddly/ 200", 200)
     assert (outside["name"], outside["message_"]) == ("odd", "odd")
+
+
+def test_a_failure_of_telemetry_does_not_cost_the_answer(
+    client: Client, log_lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(_request: object) -> str:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(seen, "endpoint", breaks)
+
+    assert client.get("/hello/").content == b"hello world"
+    assert log_lines()[-1]["exception"]["message"] == "disk full"
 
 
 def test_repeated_statements_are_counted_and_warned_about(

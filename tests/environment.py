@@ -6,6 +6,7 @@ test session and removed after it.
 
 from __future__ import annotations
 
+import atexit
 import os
 
 import pytest
@@ -19,6 +20,8 @@ _started: list[Postgres] = []
 def pytest_load_initial_conftests() -> None:
     if "DATABASE_URL" not in os.environ:
         _started.append(temporary())
+        # Settings that cannot be loaded end pytest without a word to its plugins.
+        atexit.register(pytest_unconfigure)
         os.environ["DATABASE_URL"] = _started[0].url()
     os.environ.setdefault("DJANGO_SECRET_KEY", "tests-only-" + "k" * 50)
     os.environ.setdefault("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,testserver")

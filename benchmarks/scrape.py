@@ -1,85 +1,232 @@
-"""What a scrape takes: 2 and 8 workers with 50 and 200 endpoints, after workers died as well.
+"""What a scrape takes, beside prometheus_client's multiprocess collector over the same numbers.
 
-The files are written by real processes through the metrics that telemetry declares; the scrape is
-the one that ``/metrics`` answers with. prometheus_client's own collector over the same files
-stands beside it.
+Real processes write the same series twice: into our store, through the metrics that telemetry
+declares, and into prometheus_client's files. The writers live while the scrapes are timed, and
+write again between them, so that the share of the numbers that changed is the one that is printed.
+At last a thousand processes come, count and go, and the scrape is timed once more.
 
-    python -m benchmarks.scrape [--rounds 20]
+    python -m benchmarks.scrape [--rounds 20] [--dead 1000]
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import multiprocessing
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
 
 from benchmarks import arena
 
+STATUSES = ("200", "400", "404", "500")
+METHODS = ("GET", "PATCH")
+SHARES = (0.0, 0.1, 1.0)
 
-def fill(master: int, endpoints: int) -> None:
-    """What one worker writes that answered each endpoint with each of four statuses."""
+
+def names(endpoints: int) -> list[str]:
+    return [f"/api/v1/resource{number}/{{id}}/" for number in range(endpoints)]
+
+
+def write_ours(endpoints: list[str]) -> None:
+    """What a worker counts that answered each endpoint with each of four statuses."""
     from telemetry.metrics import definitions
-    from telemetry.metrics.store import instance, use_plain_values
 
-    use_plain_values()
+    for endpoint in endpoints:
+        for method in METHODS:
+            definitions.HTTP_REQUEST_DURATION.child(method, endpoint).observe(0.01, "0af7" * 8)
+            for status in STATUSES:
+                definitions.HTTP_REQUESTS.child(method, endpoint, status).inc()
+
+
+def worker(folder: str, master: int, endpoints: int, orders: Any, done: Any) -> None:
+    """Writes a share of the endpoints whenever told, until told None."""
+    settings.configure()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    from prometheus_client import CollectorRegistry, Counter, Histogram
+    from prometheus_client.values import MultiProcessValue
+
+    from telemetry.metrics import definitions
+    from telemetry.metrics.store import instance
+
     instance.share(master)
     definitions.create_all()
-    for number in range(endpoints):
-        endpoint = f"/api/v1/resource{number}/{{id}}/"
-        for method in ("GET", "PATCH"):
-            definitions.HTTP_REQUEST_DURATION.child(method, endpoint).observe(0.01)
-            for status in ("200", "400", "404", "500"):
-                definitions.HTTP_REQUESTS.child(method, endpoint, status).inc()
-    for number in range(30):
-        definitions.DATABASE_QUERY_DURATION.child("SELECT", f"table{number}").observe(0.01)
+    ours = names(endpoints)
+    write_ours(ours)
+
+    from prometheus_client import values
+
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(Path(folder) / "theirs")
+    values.ValueClass = MultiProcessValue()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    requests = Counter(
+        "http_requests", "Requests.", ("method", "endpoint", "status"), registry=registry
+    )
+    duration = Histogram(
+        "http_request_duration_seconds",
+        "Durations.",
+        ("method", "endpoint"),
+        buckets=definitions.HTTP_REQUEST_DURATION.buckets,
+        registry=registry,
+    )
+
+    def write_theirs(some: list[str]) -> None:
+        for endpoint in some:
+            for method in METHODS:
+                duration.labels(method, endpoint).observe(0.01)
+                for status in STATUSES:
+                    requests.labels(method, endpoint, status).inc()
+
+    write_theirs(ours)
+    done.put(os.getpid())
+    while (share := orders.get()) is not None:
+        some = ours[: int(len(ours) * share)]
+        write_ours(some)
+        write_theirs(some)
+        done.put(os.getpid())
 
 
-def measure(workers: int, endpoints: int, rounds: int) -> str:
-    """One line of figures. Runs in a process of its own, with a store of its own."""
+@contextmanager
+def workers(folder: str, count: int, endpoints: int) -> Iterator[Callable[[float], None]]:
+    """Living workers; the call makes all of them write a share of their endpoints."""
+    spawn = multiprocessing.get_context("spawn")
+    done: Any = spawn.Queue()
+    orders: list[Any] = [spawn.Queue() for _ in range(count)]
+    writers = [
+        spawn.Process(target=worker, args=(folder, os.getpid(), endpoints, order, done))
+        for order in orders
+    ]
+    for writer in writers:
+        writer.start()
+
+    def wait() -> None:
+        for _ in writers:
+            done.get(timeout=120)
+
+    def write(share: float) -> None:
+        for order in orders:
+            order.put(share)
+        wait()
+
+    wait()
+    try:
+        yield write
+    finally:
+        for order in orders:
+            order.put(None)
+        for writer in writers:
+            writer.join()
+
+
+def measure(count: int, endpoints: int, rounds: int, dead: int) -> list[str]:
+    """Lines of figures. Runs in a process of its own, with a store of its own."""
+    settings.configure()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        theirs = Path(folder) / "theirs"
+        theirs.mkdir()
         from prometheus_client import CollectorRegistry, generate_latest, multiprocess
 
         from telemetry.metrics import exposition
         from telemetry.metrics.store import instance
 
         instance.share(os.getpid())
-        spawn = multiprocessing.get_context("spawn")
-        writers = [
-            spawn.Process(target=fill, args=(os.getpid(), endpoints)) for _ in range(workers)
-        ]
-        for writer in writers:
-            writer.start()
-        for writer in writers:
-            writer.join()
-            if writer.exitcode:
-                raise RuntimeError("a worker could not write its metrics")
 
         def reference() -> bytes:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(  # type: ignore[no-untyped-call]
-                registry, str(instance.folder)
+                registry, str(theirs)
             )
             return bytes(generate_latest(registry))
 
-        ours, theirs = turns([lambda: exposition.scrape().body, reference], rounds)
-        lines = exposition.scrape().body.count(b"\n")
-    return (
-        f"{workers} processes, {endpoints} endpoints: {lines} lines, "
-        f"{ours * 1000:.0f} ms, {ours / theirs:.2f} of prometheus_client's collector"
-    )
+        variants: dict[str, Callable[[], bytes]] = {
+            "text": lambda: exposition.scrape().body,
+            "OpenMetrics with exemplars": lambda: (
+                exposition.scrape("application/openmetrics-text; version=1.0.0").body
+            ),
+        }
+        found = []
+        with workers(folder, count, endpoints) as write:
+            lines = exposition.scrape().body.count(b"\n")
+            found.append(f"{count} processes, {endpoints} endpoints, {lines} lines")
+            for share in SHARES:
+                times = turns(
+                    [*variants.values(), reference], functools.partial(write, share), rounds
+                )
+                found += [
+                    f"  {share:4.0%} changed, {name}: {ours * 1000:.1f} ms, "
+                    f"{ours / times[-1]:.3f} of prometheus_client's {times[-1] * 1000:.0f} ms"
+                    for name, ours in zip(variants, times, strict=False)
+                ]
+            if dead:
+                bear = [sys.executable, "-m", "benchmarks.scrape", "--ghosts", str(dead)]
+                bear += ["--folder", folder, "--master", str(os.getpid())]
+                bear += ["--endpoints", str(endpoints)]
+                found += after_deaths(bear, dead, rounds, variants, write)
+    return found
 
 
-def turns(variants: list[Callable[[], bytes]], rounds: int) -> list[float]:
-    """The median time of each variant in seconds, run in turns."""
+def after_deaths(
+    bear: list[str],
+    dead: int,
+    rounds: int,
+    variants: dict[str, Callable[[], bytes]],
+    write: Callable[[float], None],
+) -> list[str]:
+    """Lines of figures, before and after processes came and went (``bear`` is the command)."""
+    from telemetry.metrics.store import instance
+
+    before = turns(list(variants.values()), lambda: write(0.1), rounds)
+    subprocess.run(bear, check=True)
+    started = time.perf_counter()
+    instance.fold()
+    folding = time.perf_counter() - started
+    after = turns(list(variants.values()), lambda: write(0.1), rounds)
+    assert instance.folder is not None
+    files = list(instance.folder.iterdir())
+    size = sum(file.stat().st_size for file in files) / 1e6
+    return [
+        f"  after {dead} dead processes, {name}: {now / then:.2f} of the scrape before"
+        for name, now, then in zip(variants, after, before, strict=True)
+    ] + [f"  folding them took {folding:.1f} s; {len(files)} files, {size:.1f} MB on disk"]
+
+
+def ghosts(folder: str, master: int, endpoints: int, dead: int) -> None:
+    """Fork processes that count and are killed, one after the other."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    from telemetry.metrics import definitions
+    from telemetry.metrics.store import instance
+
+    instance.share(master)
+    definitions.create_all()
+    ours = names(endpoints)
+    write_ours(ours)
+    for _ in range(dead):
+        child = os.fork()
+        if child == 0:
+            write_ours(ours)
+            os._exit(0)
+        os.waitpid(child, 0)
+
+
+def turns(
+    variants: list[Callable[[], bytes]], between: Callable[[], None], rounds: int
+) -> list[float]:
+    """The median time of each variant in seconds, run in turns; something before each."""
     times: list[list[float]] = [[] for _ in variants]
     for _ in range(rounds):
         for taken, variant in zip(times, variants, strict=True):
+            between()
             started = time.perf_counter()
             variant()
             taken.append(time.perf_counter() - started)
@@ -89,11 +236,20 @@ def turns(variants: list[Callable[[], bytes]], rounds: int) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=20)
-    rounds = parser.parse_args().rounds
-    print(f"{arena.machine()}; {rounds} rounds in turns")
-    for workers, endpoints in ((2, 50), (8, 200), (40, 200)):
+    parser.add_argument("--dead", type=int, default=1000)
+    parser.add_argument("--ghosts", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    parser.add_argument("--master", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--endpoints", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    settings.configure()
+    if given.ghosts:
+        ghosts(given.folder, given.master, given.endpoints, given.ghosts)
+        return
+    print(f"{arena.machine()}; {given.rounds} rounds in turns")
+    for count, endpoints, dead in ((2, 50, 0), (8, 200, given.dead)):
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as alone:
-            print(alone.submit(measure, workers, endpoints, rounds).result())
+            print("\n".join(alone.submit(measure, count, endpoints, given.rounds, dead).result()))
 
 
 if __name__ == "__main__":

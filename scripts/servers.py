@@ -81,8 +81,8 @@ class Server:
         options.setdefault("timeout", 20)
         return requests.get(self.url(path), **options)
 
-    def scrape(self) -> str:
-        return self.get("/metrics").text
+    def scrape(self, accept: str = "text/plain") -> str:
+        return self.get("/metrics", headers={"Accept": accept}).text
 
     def log_lines(self) -> list[dict[str, Any]]:
         lines = self.log.read_text().splitlines()

@@ -10,7 +10,7 @@ from django.conf import settings
 from telemetry.metrics import store
 
 # Before the models of other apps make their metrics.
-store.use_plain_values()
+store.install()
 _parent = multiprocessing.parent_process()
 if store.instance.folder is None and _parent is not None and _parent.pid is not None:
     # A server that spawns its workers (uvicorn --workers): they share their parent's instance.

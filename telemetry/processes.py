@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,9 +29,8 @@ class Stat:
 
 
 def stat(pid: int) -> Stat | None:
-    try:
-        text = (PROC / str(pid) / "stat").read_text()
-    except OSError:
+    text = _read(f"/proc/{pid}/stat")
+    if not text:
         return None
     # The command in parentheses may hold spaces and parentheses: fields count from the last one.
     fields = text[text.rindex(")") + 2 :].split()
@@ -42,6 +42,20 @@ def stat(pid: int) -> Stat | None:
         start_ticks=int(fields[19]),
         resident_bytes=int(fields[21]) * PAGE,
     )
+
+
+def _read(path: str) -> str:
+    """A small file of ``/proc``, nothing where there is none; a scrape reads dozens."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(descriptor, 8192).decode(errors="replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
 
 
 def start_ticks(pid: int) -> int:
@@ -60,12 +74,20 @@ def alive(pid: int) -> bool:
     return found is not None and found.state not in "ZX"
 
 
+def is_same(pid: int, ticks: int) -> bool:
+    """Whether the process with this id still runs, and is the one that started then."""
+    if not PROC.exists():
+        return alive(pid)
+    found = stat(pid)
+    return found is not None and found.state not in "ZX" and found.start_ticks == ticks
+
+
 def children(pid: int) -> list[int]:
     """Direct children of a process, those included that ended and were not waited for yet."""
     found: list[int] = []
     try:
-        for task in (PROC / str(pid) / "task").iterdir():
-            found += [int(child) for child in (task / "children").read_text().split()]
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208  ten times quicker
+            found += map(int, _read(f"/proc/{pid}/task/{task}/children").split())
     except OSError:
         # Kernels without CONFIG_PROC_CHILDREN, or the process is gone.
         return [int(entry.name) for entry in _processes() if _parent(int(entry.name)) == pid]
@@ -84,6 +106,7 @@ def _parent(pid: int) -> int:
     return found.parent if found else 0
 
 
+@functools.cache
 def boot_time() -> float:
     """Seconds since the Unix epoch at which the machine started."""
     with suppress(OSError):
@@ -109,9 +132,6 @@ def open_descriptors(pid: int) -> int:
 
 
 def allowed_descriptors(pid: int) -> int:
-    with suppress(OSError):
-        for line in (PROC / str(pid) / "limits").read_text().splitlines():
-            if line.startswith("Max open files"):
-                soft = line.split()[3]
-                return 0 if soft == "unlimited" else int(soft)
-    return 0
+    _, _, found = _read(f"/proc/{pid}/limits").partition("\nMax open files")
+    soft = found.split(maxsplit=1)[0] if found else ""
+    return int(soft) if soft.isdigit() else 0

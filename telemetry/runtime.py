@@ -17,8 +17,9 @@ from telemetry.db import pools
 from telemetry.db.connections import start_at_zero
 from telemetry.logs import quiet
 from telemetry.metrics import definitions as metrics
-from telemetry.metrics import metric, process
+from telemetry.metrics import process, registered
 from telemetry.metrics.server import MetricsServer
+from telemetry.metrics.slots import store
 from telemetry.metrics.store import instance
 from telemetry.tracing.provider import processor
 
@@ -32,12 +33,14 @@ _started = False
 _deferred = False
 _starting = threading.Lock()
 _server = MetricsServer()
+_collector_runs = process.CollectorRuns()
 
 
 def prepare() -> None:
     """Once, when Django is set up: instruments, hooks. No thread, no socket: forks may follow."""
-    metric.series_limit = settings.get().SERIES_PER_METRIC
+    store.series_limit = settings.get().SERIES_PER_METRIC
     metrics.create_all()
+    registered.install()
     metrics.BUILD_INFO.child(settings.BUILD_VERSION.read(), settings.BUILD_COMMIT.read()).set(1)
     start_at_zero()
     processor.count_dropped = _count_dropped
@@ -81,7 +84,10 @@ def _refresh() -> None:
     while True:
         try:
             pools.refresh()
+            _collector_runs.refresh()
+            store.write_names()
             if instance.lead():
+                instance.fold()
                 _server.ensure()
                 if time.monotonic() >= memory_at:
                     process.refresh_memory(instance)
@@ -97,6 +103,7 @@ def _forget_after_fork() -> None:
     _deferred = False
     _starting = threading.Lock()
     _server.forget_after_fork()
+    _collector_runs.begin()
 
 
 def _count_dropped(reason: str, spans: int) -> None:

@@ -108,11 +108,9 @@ class SeenRequest:
             metrics.HTTP_REQUESTS.child(self.method, route, "500")
             _known.add((route, self.method))
         metrics.HTTP_REQUESTS.child(self.method, route, str(status)).inc()
-        exemplar = None
-        if self.span.get_span_context().trace_flags.sampled:
-            exemplar = {"trace_id": operation.trace_id}
+        sampled = self.span.get_span_context().trace_flags.sampled
         duration = metrics.HTTP_REQUEST_DURATION.child(self.method, route)
-        duration.observe(self._seconds, exemplar)
+        duration.observe(self._seconds, operation.trace_id if sampled else "")
         if status >= 500:
             kind = "http_5xx" if operation.error is None else type(operation.error).__name__
             metrics.ERRORS.child(kind, route).inc()

@@ -207,6 +207,8 @@ class Settings:
     SPANS_PER_TRACE: int = 1000
     #: Series that one metric of telemetry may have in a process; more go to one overflow series.
     SERIES_PER_METRIC: int = 5000
+    #: Age in seconds from which an exemplar is no longer shown.
+    EXEMPLAR_SECONDS: float = 600.0
     #: Who sees the database part of Server-Timing outside DEBUG: staff or nobody.
     SERVER_TIMING_DATABASE: str = "staff"
 

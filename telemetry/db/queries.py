@@ -86,10 +86,10 @@ def _count(
 ) -> None:
     labels = (read.operation, read.table)
     metrics.DATABASE_QUERIES.child(*labels).inc()
-    exemplar = None
+    trace_id = ""
     if span is not None and (context := span.get_span_context()).trace_flags.sampled:
-        exemplar = {"trace_id": f"{context.trace_id:032x}"}
-    metrics.DATABASE_QUERY_DURATION.child(*labels).observe(seconds, exemplar)
+        trace_id = f"{context.trace_id:032x}"
+    metrics.DATABASE_QUERY_DURATION.child(*labels).observe(seconds, trace_id)
     if operation is None:
         return
     operation.db_queries += 1

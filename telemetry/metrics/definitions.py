@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from telemetry.metrics.metric import CounterMetric, GaugeMetric, HistogramMetric, Metric
+from telemetry.metrics.slots import store
 
 _HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 _DATABASE_BUCKETS = (
@@ -126,6 +127,25 @@ SERIES_DROPPED = CounterMetric(
     "Observations whose series was past the bound; they went to the overflow series.",
     ("metric",),
 )
+STORE_UNREADABLE = CounterMetric(
+    "telemetry_store_unreadable_total",
+    "Files of the metrics' store of which a part could not be read.",
+)
+GC_COLLECTIONS = CounterMetric(
+    "python_gc_collections_total",
+    "Runs of Python's garbage collector, in all workers.",
+    ("generation",),
+)
+GC_COLLECTED = CounterMetric(
+    "python_gc_objects_collected_total",
+    "Objects that Python's garbage collector freed, in all workers.",
+    ("generation",),
+)
+GC_UNCOLLECTABLE = CounterMetric(
+    "python_gc_objects_uncollectable_total",
+    "Objects that Python's garbage collector found and could not free, in all workers.",
+    ("generation",),
+)
 BUILD_INFO = GaugeMetric(
     "build_info", "Always 1; the labels tell what runs.", ("version", "commit"), merge="max"
 )
@@ -155,14 +175,24 @@ DEFINITIONS: tuple[Metric[Any], ...] = (
     PROCESS_WORKERS,
     SPANS_DROPPED,
     SERIES_DROPPED,
+    STORE_UNREADABLE,
+    GC_COLLECTIONS,
+    GC_COLLECTED,
+    GC_UNCOLLECTABLE,
     BUILD_INFO,
 )
 
 
 def create_all() -> None:
-    """Make every instrument and the series that start at 0."""
+    """Make every series that starts at 0."""
+    store.unbounded = {SERIES_DROPPED.family}
+    store.count_dropped = _count_dropped
     for definition in DEFINITIONS:
         definition.create()
     for definition in DEFINITIONS:
         if definition.labels and not definition.scraped and definition is not SERIES_DROPPED:
             SERIES_DROPPED.child(definition.name)
+
+
+def _count_dropped(metric: str) -> None:
+    SERIES_DROPPED.child(metric).inc()

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import gzip
 import hmac
+import logging
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import (
+    CONTENT_TYPE_PLAIN_0_0_4,
+    choose_encoder,
+    generate_latest,
+)
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
 
+from telemetry import settings
+from telemetry.metrics import registered
 from telemetry.metrics.definitions import DEFINITIONS
 from telemetry.metrics.process import InstanceCollector
 from telemetry.metrics.store import instance
+from telemetry.metrics.text import head
 from telemetry.settings import METRICS_TOKEN
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -24,30 +34,72 @@ class Scrape:
     headers: dict[str, str]
 
 
-class _Everything(CollectorRegistry):
-    """The store's metrics, then those measured at the scrape."""
+class _Others(CollectorRegistry):
+    """What is measured when somebody scrapes, and what prometheus_client's encoders write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self._families: list[Metric] = [*InstanceCollector(instance).collect()]
+        for collector in registered.computed():
+            try:
+                self._families += collector.collect()
+            except Exception:
+                # An application's collector must not take the other metrics with it.
+                logger.warning("a collector failed: %r", collector, exc_info=True)
+        self.names = {family.name for family in self._families}
+
+    def add(self, families: list[Metric]) -> None:
+        self._families += families
 
     def collect(self) -> Iterable[Metric]:
-        shown = set()
-        for family in chain(instance.registry().collect(), InstanceCollector(instance).collect()):
-            shown.add(family.name)
-            yield family
-        for definition in DEFINITIONS:
-            # What has no series yet is announced all the same.
-            name = definition.name.removesuffix("_total")
-            if name not in shown:
-                yield Metric(name, definition.documentation, definition.kind)
+        return self._families
 
 
 def scrape(accept: str = "", accept_encoding: str = "") -> Scrape:
     """All metrics of the instance, in the format that the two request headers ask for."""
-    encoder, content_type = choose_encoder(accept)
-    body: bytes = encoder(_Everything())
+    try:
+        encoder, content_type = choose_encoder(accept)
+    except ValueError:
+        # A version that is no number.
+        encoder, content_type = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
+    openmetrics = content_type.startswith("application/openmetrics-text")
+    instance.fold()
+    others = _Others()
+    text, quoted = instance.reader().read(
+        openmetrics=openmetrics,
+        exemplar_age=settings.get().EXEMPLAR_SECONDS,
+        leave_out=others.names,
+    )
+    others.add(quoted)
+    # OpenMetrics ends with a line of its own, which their encoder writes: ours go before theirs.
+    body = text.encode() + _announce(openmetrics=openmetrics) + encoder(others)
+    if openmetrics:
+        content_type = re.sub(r"version=[^;]*", "version=1.0.0", content_type)
     headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
-    if "gzip" in accept_encoding.lower():
+    if _takes_gzip(accept_encoding):
         body = gzip.compress(body, compresslevel=1)
         headers["Content-Encoding"] = "gzip"
     return Scrape(body, headers)
+
+
+def _announce(*, openmetrics: bool) -> bytes:
+    """Name the metrics that have no series yet."""
+    known = instance.reader().table.families
+    return "".join(
+        head(definition.family, definition.kind, definition.documentation, openmetrics=openmetrics)
+        for definition in DEFINITIONS
+        if not definition.scraped and definition.family not in known
+    ).encode()
+
+
+def _takes_gzip(accept_encoding: str) -> bool:
+    """RFC 9110, section 12.5.3: a coding with the weight 0 is refused."""
+    for given in accept_encoding.lower().split(","):
+        coding, _, weight = given.partition(";")
+        if coding.strip() in {"gzip", "*"}:
+            return re.fullmatch(r"\s*q=0(\.0*)?\s*", weight) is None
+    return False
 
 
 def allowed(authorization: str) -> bool:

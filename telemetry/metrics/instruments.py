@@ -1,7 +1,7 @@
 """How a metric is made: ``counter``, ``gauge`` and ``histogram``.
 
-Behind them stands the store of ``prometheus_client``: values in memory in a single process, and
-files in a shared folder where several workers form one instance (see ``telemetry.metrics.store``).
+They are prometheus_client's own classes; their values live in our store, summed over all workers
+of an instance (see ``telemetry.metrics.values``).
 """
 
 from __future__ import annotations

@@ -1,28 +1,90 @@
-"""One metric of telemetry's own table: its declaration and its children, held under a bound."""
+"""One metric of telemetry's own table: its declaration and its children, held under a bound.
+
+Its children write their slots themselves: a child of prometheus_client costs several times as
+much, and a histogram of it one record of names for each bucket.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Any, Generic, Literal, TypeVar
+from math import isnan
+from time import time
+from typing import Generic, Literal, TypeVar
 
-from prometheus_client import Counter, Gauge, Histogram
-
-from telemetry.metrics import instruments
-
-M = TypeVar("M", Counter, Gauge, Histogram)
+from telemetry.metrics.directory import Series
+from telemetry.metrics.instruments import Merge
+from telemetry.metrics.slots import MOST_BUCKETS, OVERFLOW, store
+from telemetry.metrics.text import number
 
 Kind = Literal["counter", "gauge", "histogram"]
-OVERFLOW = "overflow"
 
 
-class Metric(Generic[M]):
+class Child:
+    """One series, or the several of a histogram."""
+
+    __slots__ = ("slot",)
+
+    def __init__(self, slot: int) -> None:
+        self.slot = slot
+
+
+class CounterChild(Child):
+    __slots__ = ()
+
+    def inc(self, amount: float = 1) -> None:
+        with store.lock:
+            store.cells[self.slot] += amount
+
+    def set(self, value: float) -> None:
+        """The value as somebody else counted it in this process."""
+        store.cells[self.slot] = value
+
+
+class GaugeChild(Child):
+    __slots__ = ()
+
+    def inc(self, amount: float = 1) -> None:
+        with store.lock:
+            value = store.cells[self.slot]
+            store.cells[self.slot] = amount if isnan(value) else value + amount
+
+    def dec(self, amount: float = 1) -> None:
+        self.inc(-amount)
+
+    def set(self, value: float) -> None:
+        store.cells[self.slot] = value
+
+    def unset(self) -> None:
+        """Tell nothing from this process until it is set again."""
+        store.cells[self.slot] = float("nan")
+
+
+class HistogramChild(Child):
+    __slots__ = ("bounds",)
+
+    def __init__(self, slot: int, bounds: tuple[float, ...]) -> None:
+        super().__init__(slot)
+        self.bounds = bounds
+
+    def observe(self, value: float, trace_id: str = "") -> None:
+        """Count a value; ``trace_id`` of a sampled trace becomes the bucket's exemplar."""
+        bucket = self.slot + 1 + bisect_left(self.bounds, value)
+        with store.lock:
+            store.cells[bucket] += 1
+            store.cells[self.slot] += value
+            if trace_id:
+                store.set_exemplar(bucket, b'trace_id="%b"' % trace_id.encode(), value, time())
+
+
+C = TypeVar("C", CounterChild, GaugeChild, HistogramChild)
+
+
+class Metric(Generic[C]):
     """A declared metric.
 
-    It can be declared before the store is chosen and before a fork: the instrument behind it is
-    made by :meth:`create` or at first use.
-
-    ``scraped`` metrics have no instrument: ``telemetry.metrics.process`` measures them when
-    somebody scrapes.
+    ``scraped`` metrics have no slots: ``telemetry.metrics.process`` measures them when somebody
+    scrapes.
     """
 
     kind: Kind
@@ -42,57 +104,68 @@ class Metric(Generic[M]):
         #: Label values whose series start at 0: closed sets only.
         self.initial = tuple(initial)
         self.scraped = scraped
-        self.instrument: M | None = None
-        self._children: dict[tuple[str, ...], M] = {}
+        self._children: dict[tuple[str, ...], C] = {}
 
-    def make(self) -> M:
+    @property
+    def family(self) -> str:
+        """The name as the formats' TYPE lines of OpenMetrics have it."""
+        return self.name.removesuffix("_total") if self.kind == "counter" else self.name
+
+    def make(self, values: tuple[str, ...]) -> C:
         raise NotImplementedError
 
     def create(self) -> None:
-        if self.instrument is None and not self.scraped:
-            self.instrument = self.make()
-            for values in self.initial:
+        """Make the series that start at 0."""
+        if not self.scraped:
+            for values in self.initial or ([] if self.labels else [()]):
                 self.child(*values)
 
-    def child(self, *values: str) -> M:
+    def child(self, *values: str) -> C:
         """The series with these label values; past the bound, the metric's overflow series."""
         try:
             return self._children[values]
         except KeyError:
             return self._new_child(values)
 
-    def _new_child(self, values: tuple[str, ...]) -> M:
-        if self.instrument is None:
-            self.create()
-        instrument = self.instrument
-        if instrument is None:
+    def _new_child(self, values: tuple[str, ...]) -> C:
+        if self.scraped:
             raise RuntimeError(f"{self.name} is measured at the scrape, it has no series to write")
-        if not self.labels:
-            self._children[()] = instrument
-            return instrument
-        if len(self._children) >= series_limit:
-            from telemetry.metrics.definitions import SERIES_DROPPED
-
-            SERIES_DROPPED.child(self.name).inc()
+        if len(values) != len(self.labels):
+            raise ValueError(f"{self.name} has the labels {self.labels}, not {len(values)} values")
+        if len(self._children) >= store.series_limit and self.family not in store.unbounded:
+            store.count_dropped(self.name)
             values = (OVERFLOW,) * len(self.labels)
-        child: Any = instrument.labels(*values)
-        self._children[values] = child
-        made: M = child
+            if values in self._children:
+                return self._children[values]
+        made = self._children[values] = self.make(values)
         return made
 
+    def _slot(
+        self, values: tuple[str, ...], *, mode: str = "", bounds: tuple[str, ...] = ()
+    ) -> int:
+        suffix = "_total" if self.kind == "counter" else ""
+        return store.slot(
+            Series(
+                self.family,
+                self.kind,
+                mode,
+                self.documentation,
+                suffix,
+                self.labels,
+                values,
+                bounds,
+            )
+        )
 
-#: Series of one metric in one process; ``telemetry.runtime`` sets it from SERIES_PER_METRIC.
-series_limit = 5000
 
-
-class CounterMetric(Metric[Counter]):
+class CounterMetric(Metric[CounterChild]):
     kind = "counter"
 
-    def make(self) -> Counter:
-        return instruments.counter(self.name, self.documentation, self.labels)
+    def make(self, values: tuple[str, ...]) -> CounterChild:
+        return CounterChild(self._slot(values))
 
 
-class GaugeMetric(Metric[Gauge]):
+class GaugeMetric(Metric[GaugeChild]):
     kind = "gauge"
 
     def __init__(
@@ -101,17 +174,17 @@ class GaugeMetric(Metric[Gauge]):
         documentation: str,
         labels: Sequence[str] = (),
         *,
-        merge: instruments.Merge = "sum",
+        merge: Merge = "sum",
         scraped: bool = False,
     ) -> None:
         super().__init__(name, documentation, labels, scraped=scraped)
         self.merge = merge
 
-    def make(self) -> Gauge:
-        return instruments.gauge(self.name, self.documentation, self.labels, merge=self.merge)
+    def make(self, values: tuple[str, ...]) -> GaugeChild:
+        return GaugeChild(self._slot(values, mode="live" + self.merge))
 
 
-class HistogramMetric(Metric[Histogram]):
+class HistogramMetric(Metric[HistogramChild]):
     kind = "histogram"
 
     def __init__(
@@ -123,9 +196,10 @@ class HistogramMetric(Metric[Histogram]):
         buckets: Sequence[float],
     ) -> None:
         super().__init__(name, documentation, labels)
-        self.buckets = tuple(buckets)
+        if len(buckets) >= MOST_BUCKETS or list(buckets) != sorted(buckets):
+            raise ValueError(f"{name} needs at most {MOST_BUCKETS} bounds that rise")
+        self.buckets = tuple(float(bound) for bound in buckets)
 
-    def make(self) -> Histogram:
-        return instruments.histogram(
-            self.name, self.documentation, self.labels, buckets=self.buckets
-        )
+    def make(self, values: tuple[str, ...]) -> HistogramChild:
+        bounds = tuple(number(bound) for bound in (*self.buckets, float("inf")))
+        return HistogramChild(self._slot(values, bounds=bounds), self.buckets)

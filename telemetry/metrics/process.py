@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -78,3 +79,25 @@ def refresh_memory(instance: Instance) -> None:
     largest = max((worker.resident_bytes for worker in workers if worker), default=0)
     if largest:
         definitions.PROCESS_WORKER_MAX_RESIDENT_MEMORY.child().set(largest)
+
+
+class CollectorRuns:
+    """Python's garbage collector in this process, from the moment it was forked."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        self._before = gc.get_stats()
+
+    def refresh(self) -> None:
+        for generation, (now, before) in enumerate(zip(gc.get_stats(), self._before, strict=True)):
+            for metric, key in _COLLECTOR_COUNTERS:
+                metric.child(str(generation)).set(now[key] - before[key])
+
+
+_COLLECTOR_COUNTERS = (
+    (definitions.GC_COLLECTIONS, "collections"),
+    (definitions.GC_COLLECTED, "collected"),
+    (definitions.GC_UNCOLLECTABLE, "uncollectable"),
+)

@@ -2,8 +2,7 @@
 
 One instance is one master process and its children. Its folder is named by the master's process
 id and start time, so a new start never finds old values, and the folder of a dead master is
-recognised and removed. Behind it stand prometheus_client's memory-mapped files, which sum over
-workers but carry no exemplars.
+recognised and removed. A process that stands alone needs no folder.
 """
 
 from __future__ import annotations
@@ -19,15 +18,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, multiprocess, values
-from prometheus_client.registry import REGISTRY, Collector
+from prometheus_client.registry import REGISTRY
 
 from telemetry import processes
 from telemetry.environment import WrongEnvironmentError
+from telemetry.metrics import folding, values
+from telemetry.metrics.reader import Reader
+from telemetry.metrics.slots import store
 from telemetry.settings import PROMETHEUS_MULTIPROC_DIR
 
 _FOLDER_NAME = re.compile(r"instance-(\d+)-(\d+)")
-_LIVE_GAUGE = re.compile(r"gauge_live\w+_(\d+)\.db")
 
 
 class Instance:
@@ -38,12 +38,16 @@ class Instance:
         #: Process id of the master, or of this process where it stands alone.
         self.master = os.getpid()
         self._lock_file: int | None = None
+        self._reader: Reader | None = None
+
+    def _own_path(self, folder: Path) -> Path:
+        pid = os.getpid()
+        return folder / f"process-{pid}-{processes.start_ticks(pid)}"
 
     def share(self, master: int) -> None:
         """Keep values in files shared by the children of ``master``.
 
-        Must come before the first metric is made: prometheus_client chooses its class of values
-        when a metric is made. Calling it again for the same master changes nothing.
+        What was counted before moves there. Calling it again for the same master changes nothing.
         """
         if self.folder is not None and self.master == master:
             return
@@ -66,8 +70,8 @@ class Instance:
             )
         self.master = master
         self.folder = folder
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self.folder)
-        values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+        self._reader = None
+        store.open(self._own_path(folder))
 
     def add_worker(self) -> None:
         """Count this process among those that answer requests."""
@@ -103,39 +107,34 @@ class Instance:
         self._lock_file = descriptor
         return True
 
-    def forget_after_fork(self) -> None:
-        """A lock taken before a fork belongs to the parent; this process must ask for its own."""
+    def begin_in_child(self) -> None:
+        """After a fork: what belongs to the parent (its lock, its files) is left to it."""
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
         if self.folder is None:
             self.master = os.getpid()
+        store.begin_in_child(None if self.folder is None else self._own_path(self.folder))
 
-    def registry(self) -> Collector | CollectorRegistry:
-        """What a scrape shows of the store, all workers summed."""
-        if self.folder is None:
-            return REGISTRY
-        for file in self.folder.glob("gauge_live*.db"):
-            named = _LIVE_GAUGE.fullmatch(file.name)
-            if named and not processes.alive(int(named.group(1))):
-                file.unlink(missing_ok=True)
-        collector = multiprocess.MultiProcessCollector(  # type: ignore[no-untyped-call]
-            None, str(self.folder)
-        )
-        return _Single(collector)
+    def reader(self) -> Reader:
+        """What reads the values of all processes."""
+        if self._reader is None:
+            self._reader = Reader(store, self.folder)
+            self._reader.count_unreadable = count_unreadable
+        return self._reader
+
+    def fold(self) -> None:
+        """Add up what ended processes left."""
+        if self.folder is not None:
+            folding.fold(self.folder, store)
 
     def remove(self) -> None:
         """Remove the shared folder; the master calls this when it ends."""
         if self.folder is not None and self.master == os.getpid():
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-class _Single(CollectorRegistry):
-    """A registry of one collector that is not asked for anything when it is registered."""
-
-    def __init__(self, collector: multiprocess.MultiProcessCollector) -> None:
-        super().__init__(auto_describe=False)
-        self.register(collector)
 
 
 def parent_folder() -> Path:
@@ -164,16 +163,29 @@ def _instances(parent: Path) -> Iterable[Path]:
     return []
 
 
-def use_plain_values() -> None:
-    """Leave out what prometheus_client adds by itself and the instance measures better."""
-    if instance.folder is None:
-        # prometheus_client wants files as soon as PROMETHEUS_MULTIPROC_DIR is set; one process
-        # alone needs none.
-        values.ValueClass = values.MutexValue
+def install() -> None:
+    """Keep the values of every metric from now on, prometheus_client's too.
+
+    What prometheus_client adds by itself, and the instance measures for all its processes, is
+    left out.
+    """
+    values.install()
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-    with suppress(KeyError):
-        REGISTRY.unregister(prometheus_client.PROCESS_COLLECTOR)
+    for collector in (prometheus_client.PROCESS_COLLECTOR, prometheus_client.GC_COLLECTOR):
+        with suppress(KeyError):
+            REGISTRY.unregister(collector)
+
+
+def count_unreadable() -> None:
+    """A file, or part of it, could not be read."""
+    from telemetry.metrics.definitions import STORE_UNREADABLE
+
+    STORE_UNREADABLE.child().inc()
 
 
 instance = Instance()
-os.register_at_fork(after_in_child=instance.forget_after_fork)
+os.register_at_fork(
+    before=store.before_fork,
+    after_in_parent=store.after_fork_in_parent,
+    after_in_child=instance.begin_in_child,
+)

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 import requests
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
 
 from scripts.servers import Server, gunicorn, poll, runserver, uvicorn
 from telemetry.metrics.definitions import DEFINITIONS
@@ -30,7 +33,13 @@ WORKERS = {"gunicorn-gthread": 2, "gunicorn-sync": 2, "uvicorn": 2, "runserver":
 def server(request: pytest.FixtureRequest, servers_database: str) -> Iterator[Server]:
     started = Server(
         SERVERS[request.param],
-        {"DATABASE_URL": servers_database, "DJANGO_SETTINGS_MODULE": SITE},
+        {
+            "DATABASE_URL": servers_database,
+            "DJANGO_SETTINGS_MODULE": SITE,
+            # Datagrams to nobody: traces are sampled, and need no receiver.
+            "OTEL_TRACES_EXPORTER": "jaeger",
+            "JAEGER_AGENT_PORT": "9",
+        },
         name=request.param,
     )
     yield started
@@ -91,6 +100,37 @@ def test_every_metric_of_the_table_is_there(server: Server) -> None:
 
     for definition in DEFINITIONS:
         assert f"# TYPE {definition.name} {definition.kind}\n" in scraped
+
+
+def test_a_librarys_metrics_are_summed_over_all_workers(server: Server) -> None:
+    before = counted(server, "coffees_total", strength="strong")
+
+    for _ in range(20):
+        server.get("/coffee/")
+
+    assert counted(server, "coffees_total", strength="strong") == before + 20
+    assert counted(server, "beans") == 42
+
+
+def test_exemplars_lead_to_traces_of_every_worker(server: Server) -> None:
+    traces = set()
+    for _ in range(30):
+        answer = server.get("/hello/")
+        traces.add(server.line_of(answer.headers["X-Correlation-ID"])["trace_id"])
+
+    scraped = server.scrape("application/openmetrics-text; version=1.0.0")
+
+    exemplars = {
+        sample.exemplar.labels["trace_id"]
+        for family in parse_openmetrics(scraped)
+        for sample in family.samples
+        if sample.name == "http_request_duration_seconds_bucket"
+        and sample.labels["endpoint"] == "/hello/"
+        and sample.exemplar
+    }
+    assert exemplars
+    assert exemplars <= traces
+    assert "trace_id" not in server.scrape()
 
 
 def test_the_whole_instance_is_measured(server: Server) -> None:

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import prometheus_client
 import requests
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -139,6 +140,16 @@ def user(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"user": request.user.get_username()})
 
 
+#: As a library would make them, which knows nothing of telemetry.
+COFFEES = prometheus_client.Counter("coffees", "Coffees made.", ["strength"])
+prometheus_client.Gauge("beans", "Beans left.").set_function(lambda: 42)
+
+
+def coffee(_request: HttpRequest) -> HttpResponse:
+    COFFEES.labels("strong").inc()
+    return HttpResponse("coffee")
+
+
 nested = [path("items/<int:pk>/", hello, name="nested")]
 
 urlpatterns = [
@@ -162,6 +173,7 @@ urlpatterns = [
     path("stream-fails/", stream_fails),
     path("stream-async/", stream_async),
     path("call/", call),
+    path("coffee/", coffee),
     path("bound/", bound),
     path("bound-oddly/", bound_oddly),
     path("user/", user),

@@ -1,0 +1,169 @@
+"""Reads the values of all processes of an instance, without a lock that could hold a scrape.
+
+Folding (see ``telemetry.metrics.folding``) puts a dead process' numbers into the remainder and then
+removes its files. A reader looks at the remainder's identity before and after: when it changed
+meanwhile, it reads again. So a number is seen in exactly one place.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from prometheus_client.metrics_core import Metric
+
+from telemetry.metrics.directory import Exemplars
+from telemetry.metrics.slots import ValueStore
+from telemetry.metrics.sources import FileSource, MemorySource, RemainderSource, Source
+from telemetry.metrics.table import Table
+
+logger = logging.getLogger(__name__)
+
+REMAINDER = "remainder"
+_FILE = re.compile(r"process-(\d+)-(\d+)\.names")
+_TRIES = 10
+
+Identity = tuple[int, int, int]
+
+
+def _nobody_counts() -> None:
+    """Until somebody connects a counter."""
+
+
+class Reader:
+    """Keeps what it parsed: the next look costs only what was added since."""
+
+    def __init__(self, store: ValueStore, folder: Path | None) -> None:
+        self.count_unreadable: Callable[[], None] = _nobody_counts
+        self.table = Table(store.series_limit)
+        self.table.unreadable = self.unreadable
+        self._folder = folder
+        self._store = store
+        self._files: dict[str, FileSource] = {}
+        self._remainder: RemainderSource | None = None
+        self._identity: Identity | None = None
+        self._memory = MemorySource(store)
+        self._lock = threading.Lock()
+
+    def read(
+        self, *, openmetrics: bool, exemplar_age: float, leave_out: set[str] | None = None
+    ) -> tuple[str, list[Metric]]:
+        """The lines of all series, of every process together, and the families with names that
+        only prometheus_client's encoders can write."""
+        with self._lock:
+            sources = self.refresh()
+            text = self.table.text(
+                sources,
+                openmetrics=openmetrics,
+                newer_than=time.time() - exemplar_age,
+                leave_out=leave_out or set(),
+            )
+            return text, list(self.table.quoted(sources))
+
+    def refresh(self) -> list[Source]:
+        """Read what is new, and give the sources that count now."""
+        sources = self._sources()
+        self.table.update(sources)
+        return sources
+
+    def _sources(self) -> list[Source]:
+        if self._folder is None:
+            self._read(self._memory)
+            return [self._memory]
+        for _ in range(_TRIES):
+            identity = identity_of(self._folder / REMAINDER)
+            if identity != self._identity:
+                self._load_remainder()
+                self._identity = identity
+            self._find_files(self._folder)
+            sources: list[Source] = list(self._files.values())
+            for source in sources:
+                self._read(source)
+            if identity_of(self._folder / REMAINDER) == identity:
+                break
+        if self._remainder is not None:
+            sources.append(self._remainder)
+        if self._store.path is None:
+            # This process could not make its files; its numbers are seen when it answers itself.
+            self._read(self._memory)
+            sources.append(self._memory)
+        return sources
+
+    def _read(self, source: Source) -> None:
+        for told in source.read(self.unreadable):
+            if isinstance(told, Exemplars):
+                self.table.add_exemplars(source, told)
+            else:
+                self.table.add(source, *told)
+
+    def _load_remainder(self) -> None:
+        if self._folder is None:
+            return
+        try:
+            data = (self._folder / REMAINDER).read_bytes()
+        except FileNotFoundError:
+            self._remainder = None
+            return
+        self._remainder = RemainderSource(data)
+        self._read(self._remainder)
+
+    def _find_files(self, folder: Path) -> None:
+        folded = self._remainder.folded if self._remainder else set()
+        found = set()
+        for name in os.listdir(folder):  # noqa: PTH208  quicker
+            named = _FILE.fullmatch(name)
+            if named is None or name in folded:
+                continue
+            found.add(name)
+            if name not in self._files:
+                try:
+                    pid, ticks = int(named.group(1)), int(named.group(2))
+                    path = folder / name.removesuffix(".names")
+                    self._files[name] = FileSource(path, pid, ticks)
+                except OSError:
+                    # Folded meanwhile; or somebody took a file away, which is found when it
+                    # comes to folding.
+                    found.discard(name)
+        for name in self._files.keys() - found:
+            self._files.pop(name).close()
+        for source in self._files.values():
+            source.look()
+
+    def unreadable(self, source: Source) -> None:
+        """Part of a file cannot be read: told and counted once for each file."""
+        if source.damaged:
+            return
+        source.damaged = True
+        self.count_unreadable()
+        logger.warning(
+            "part of the metrics in %s cannot be read and is left out",
+            getattr(source, "path", self._folder),
+        )
+
+    def close(self) -> None:
+        for source in self._files.values():
+            source.close()
+        self._files.clear()
+
+
+def identity_of(path: Path) -> Identity | None:
+    """What changes whenever the file is replaced."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def process_files(folder: Path) -> dict[str, tuple[int, int]]:
+    """Names of the processes' name files, with process id and start ticks."""
+    found = {}
+    for name in os.listdir(folder):  # noqa: PTH208
+        if named := _FILE.fullmatch(name):
+            found[name] = (int(named.group(1)), int(named.group(2)))
+    return found

@@ -1,0 +1,39 @@
+"""The text formats' small parts: labels, help, numbers.
+
+Prometheus text 0.0.4 and OpenMetrics 1.0 agree on them but for quotes in a HELP line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from prometheus_client.utils import floatToGoString
+
+#: Names of the formats' own characters; others (UTF-8) are left to prometheus_client's encoders.
+PLAIN_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+
+
+def escape(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def label_text(labels: Iterable[tuple[str, str]]) -> str:
+    """``a="1",b="2"``, in the order given."""
+    return ",".join(f'{name}="{escape(value)}"' for name, value in labels)
+
+
+def number(value: float) -> str:
+    """A sample's value, infinities and NaN too."""
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call]
+
+
+def head(name: str, kind: str, documentation: str, *, openmetrics: bool) -> str:
+    """The HELP and TYPE lines of a metric; ``name`` without a counter's ``_total``."""
+    if openmetrics:
+        documentation = escape(documentation)
+    else:
+        documentation = documentation.replace("\\", r"\\").replace("\n", r"\n")
+        if kind == "counter":
+            name += "_total"
+    return f"# HELP {name} {documentation}\n# TYPE {name} {kind}\n"

@@ -16,11 +16,13 @@ from telemetry.context import Operation, current
 from telemetry.db import pools
 from telemetry.db.connections import start_at_zero
 from telemetry.logs import quiet
+from telemetry.logs.masking import mask_text, without_detail
 from telemetry.metrics import definitions as metrics
 from telemetry.metrics import process, registered
 from telemetry.metrics.server import MetricsServer
 from telemetry.metrics.slots import store
 from telemetry.metrics.store import instance
+from telemetry.tracing import light
 from telemetry.tracing.provider import processor
 
 logger = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ def prepare() -> None:
     metrics.BUILD_INFO.child(settings.BUILD_VERSION.read(), settings.BUILD_COMMIT.read()).set(1)
     start_at_zero()
     processor.count_dropped = _count_dropped
+    light.clean = _clean
     _count_unhandled()
     os.register_at_fork(after_in_child=_forget_after_fork)
 
@@ -104,6 +107,10 @@ def _forget_after_fork() -> None:
     _starting = threading.Lock()
     _server.forget_after_fork()
     _collector_runs.begin()
+
+
+def _clean(message: str) -> str:
+    return mask_text(without_detail(message))
 
 
 def _count_dropped(reason: str, spans: int) -> None:

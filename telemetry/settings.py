@@ -71,6 +71,24 @@ OTEL_EXPORTER_OTLP_TIMEOUT = Variable(
     10.0,
     "Seconds that one export may take, retries included.",
 )
+OTEL_EXPORTER_OTLP_TRACES_HEADERS = Variable(
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS", text, "", "The same for traces alone.", secret=True
+)
+OTEL_EXPORTER_OTLP_COMPRESSION = Variable(
+    "OTEL_EXPORTER_OTLP_COMPRESSION", choice("gzip", "none"), "none", "gzip or none."
+)
+OTEL_EXPORTER_OTLP_CERTIFICATE = Variable(
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    text,
+    "",
+    "File of an https receiver's authorities.",
+)
+OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE = Variable(
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", text, "", "File of our own certificate for it."
+)
+OTEL_EXPORTER_OTLP_CLIENT_KEY = Variable(
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY", text, "", "File of that certificate's key."
+)
 OTEL_TRACES_SAMPLER = Variable(
     "OTEL_TRACES_SAMPLER",
     choice(
@@ -157,7 +175,12 @@ VARIABLES: tuple[Variable[Any], ...] = (
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
     OTEL_EXPORTER_OTLP_PROTOCOL,
     OTEL_EXPORTER_OTLP_HEADERS,
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS,
     OTEL_EXPORTER_OTLP_TIMEOUT,
+    OTEL_EXPORTER_OTLP_COMPRESSION,
+    OTEL_EXPORTER_OTLP_CERTIFICATE,
+    OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE,
+    OTEL_EXPORTER_OTLP_CLIENT_KEY,
     JAEGER_AGENT_HOST,
     JAEGER_AGENT_PORT,
     OTEL_TRACES_SAMPLER,
@@ -191,6 +214,8 @@ class Settings:
     SERVICE_NAME: str = "django"
     #: Where traces go when the environment does not say: otlp, jaeger, console or none.
     TRACES_EXPORTER: str = "otlp"
+    #: Whose spans: own (light ones), or sdk (OpenTelemetry's objects and span processors).
+    SPANS: str = "own"
     #: Continue the trace of a caller's ``traceparent``; else begin one with a link to it.
     TRUST_INCOMING_TRACE: bool = True
     #: Proxies (addresses or networks, ``*`` for any) whose X-Forwarded-For is believed.
@@ -223,6 +248,7 @@ class Settings:
 _CHOICES = {
     "TRACES_EXPORTER": {"otlp", "jaeger", "console", "none"},
     "SERVER_TIMING_DATABASE": {"staff", "nobody"},
+    "SPANS": {"own", "sdk"},
 }
 
 

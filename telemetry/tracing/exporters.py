@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
+from collections.abc import Sequence
+from typing import Any, Protocol
 
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
+from opentelemetry.util.re import parse_env_headers
 
 from telemetry import settings
 from telemetry.environment import WrongEnvironmentError
+from telemetry.tracing.convert import ConvertingExporter
+from telemetry.tracing.otlp_exporter import OtlpExporter
 
 
 def check() -> None:
@@ -24,11 +31,64 @@ def check() -> None:
             ) from None
 
 
-def make() -> SpanExporter | None:
+class Exporter(Protocol):
+    """What the queue calls, from one thread at a time."""
+
+    def export(self, spans: Sequence[Any]) -> int:
+        """Send ended spans; gives how many of them were refused. Raises when all of them are."""
+
+    def stop_retrying(self) -> None:
+        """The process ends soon."""
+
+
+def resource() -> Resource:
+    """Which service the spans are of: ``OTEL_SERVICE_NAME``, ``OTEL_RESOURCE_ATTRIBUTES``."""
+    return Resource.create({"service.name": settings.service_name()})
+
+
+def make() -> Exporter | None:
     """The exporter in force, None for no export. Called once in each process that exports."""
     chosen = settings.traces_exporter()
     if chosen == "none":
         return None
+    if (
+        chosen == "otlp"
+        and settings.get().SPANS != "sdk"
+        and settings.OTEL_EXPORTER_OTLP_PROTOCOL.read() != "grpc"
+    ):
+        return _otlp()
+    return ConvertingExporter(_of_the_sdk(chosen), resource())
+
+
+def _otlp() -> OtlpExporter:
+    endpoint = settings.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.read()
+    if not endpoint:
+        base = settings.OTEL_EXPORTER_OTLP_ENDPOINT.read() or "http://localhost:4318"
+        endpoint = f"{base}/v1/traces"
+    headers = (
+        settings.OTEL_EXPORTER_OTLP_TRACES_HEADERS.read()
+        or settings.OTEL_EXPORTER_OTLP_HEADERS.read()
+    )
+    return OtlpExporter(
+        endpoint,
+        resource().attributes,
+        headers=parse_env_headers(headers, liberal=True),
+        timeout=settings.OTEL_EXPORTER_OTLP_TIMEOUT.read(),
+        compress=settings.OTEL_EXPORTER_OTLP_COMPRESSION.read() == "gzip",
+        context=_tls() if endpoint.startswith("https:") else None,
+    )
+
+
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context(
+        cafile=settings.OTEL_EXPORTER_OTLP_CERTIFICATE.read() or None
+    )
+    if certificate := settings.OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE.read():
+        context.load_cert_chain(certificate, settings.OTEL_EXPORTER_OTLP_CLIENT_KEY.read() or None)
+    return context
+
+
+def _of_the_sdk(chosen: str) -> SpanExporter:
     if chosen == "console":
         return ConsoleSpanExporter(out=sys.stderr)
     if chosen == "jaeger":

@@ -15,11 +15,13 @@ from collections.abc import Callable
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExporter
 
 from telemetry import settings
 from telemetry.context import Operation, current
 from telemetry.tracing import exporters
+from telemetry.tracing.convert import ConvertingExporter
+from telemetry.tracing.light import LightSpan
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +43,13 @@ class QueueProcessor(SpanProcessor):
 
     def __init__(self) -> None:
         self.count_dropped: DropCounter = _nobody_counts
-        self._exporter: SpanExporter | None = None
+        self._exporter: exporters.Exporter | None = None
         self._chosen = False
         self.reset()
 
     def reset(self) -> None:
         """Begin anew: in a child after a fork, and when the settings change."""
-        self._queue: deque[ReadableSpan] = deque()
+        self._queue: deque[LightSpan | ReadableSpan] = deque()
         self._limit = settings.OTEL_BSP_MAX_QUEUE_SIZE.read()
         self._batch = min(settings.OTEL_BSP_MAX_EXPORT_BATCH_SIZE.read(), self._limit)
         self._delay = settings.OTEL_BSP_SCHEDULE_DELAY.read() / 1000
@@ -65,17 +67,20 @@ class QueueProcessor(SpanProcessor):
             self._exporter = None
         self.reset()
 
-    def use(self, exporter: SpanExporter | None) -> None:
+    def use(self, exporter: SpanExporter) -> None:
         """Export to this one instead of the environment's choice."""
-        self._exporter = exporter
+        self._exporter = ConvertingExporter(exporter, exporters.resource())
         self._chosen = True
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing happens at a span's start."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        if not span.context.trace_flags.sampled:
-            return
+        if span.context.trace_flags.sampled:
+            self.add(span)
+
+    def add(self, span: LightSpan | ReadableSpan) -> None:
+        """Take a span that ended and is sampled."""
         if self._stopped:
             self.count_dropped("shutdown", 1)
             return
@@ -110,24 +115,25 @@ class QueueProcessor(SpanProcessor):
             while self._queue:
                 if deadline is not None and time.monotonic() > deadline:
                     return False
-                spans: list[ReadableSpan] = []
+                spans: list[LightSpan | ReadableSpan] = []
                 while self._queue and len(spans) < self._batch:
                     spans.append(self._queue.popleft())
                 self._export(spans)
         return True
 
-    def _export(self, spans: list[ReadableSpan]) -> None:
-        problem = "the receiver did not take them"
+    def _export(self, spans: list[LightSpan | ReadableSpan]) -> None:
         try:
             if not self._chosen:
-                self.use(exporters.make())
+                self._exporter = exporters.make()
+                self._chosen = True
             if self._exporter is None:
                 return
-            succeeded = self._exporter.export(spans) is SpanExportResult.SUCCESS
+            refused = self._exporter.export(spans)
         except Exception as error:  # noqa: BLE001  an exporter's failure must not end the thread
-            succeeded = False
             problem = f"{type(error).__name__}: {error}"
-        if succeeded:
+        else:
+            if refused:
+                self.count_dropped("export_failed", refused)
             if self._failing:
                 logger.info("spans are exported again")
             self._failing = False
@@ -166,6 +172,8 @@ class QueueProcessor(SpanProcessor):
             return
         self._stopped = True
         self._wake.set()
+        if self._exporter is not None:
+            self._exporter.stop_retrying()
         if self._queue:
             self._flush(settings.OTEL_BSP_EXPORT_TIMEOUT.read() / 1000)
         if self._queue:

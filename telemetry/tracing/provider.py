@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
@@ -18,6 +17,7 @@ from opentelemetry.sdk.trace.sampling import (
 from telemetry import settings
 from telemetry.tracing import exporters
 from telemetry.tracing.correlate import CorrelationProcessor
+from telemetry.tracing.light import Decide, LightProvider
 from telemetry.tracing.processor import QueueProcessor
 
 #: Where every span of this process goes when it ends.
@@ -35,16 +35,23 @@ def install() -> None:
         # opentelemetry-instrument or the application chose one: our spans go there.
         present.add_span_processor(CorrelationProcessor())
         return
+    if settings.get().SPANS == "sdk":
+        trace.set_tracer_provider(_sdk_provider())
+    else:
+        trace.set_tracer_provider(LightProvider(decision(), processor.add))
+    os.register_at_fork(after_in_child=processor.reset_after_fork)
+
+
+def _sdk_provider() -> TracerProvider:
     provider = TracerProvider(
         sampler=sampler(),
-        resource=Resource.create({"service.name": settings.service_name()}),
+        resource=exporters.resource(),
         # The runtime ends it, within a deadline.
         shutdown_on_exit=False,
     )
     provider.add_span_processor(CorrelationProcessor())
     provider.add_span_processor(processor)
-    trace.set_tracer_provider(provider)
-    os.register_at_fork(after_in_child=processor.reset_after_fork)
+    return provider
 
 
 def sampler() -> Sampler:
@@ -59,3 +66,25 @@ def sampler() -> Sampler:
     }
     root = kinds[name.removeprefix("parentbased_")]
     return ParentBased(root) if name.startswith("parentbased_") else root
+
+
+def decision() -> Decide:
+    """The same choice as :func:`sampler`, for light spans.
+
+    The ratio looks at the lower 8 bytes of the trace id, as the SDK's ``TraceIdRatioBased`` does,
+    so that services that ask for the same ratio keep the same traces.
+    """
+    if settings.traces_exporter() == "none":
+        return lambda _trace_id, _parent: False
+    name = settings.OTEL_TRACES_SAMPLER.read()
+    ratios = {"always_on": 1.0, "always_off": 0.0}
+    ratio = ratios.get(name.removeprefix("parentbased_"), settings.OTEL_TRACES_SAMPLER_ARG.read())
+    bound = round(ratio * (1 << 64))
+
+    def by_ratio(trace_id: bytes, _parent: bool | None) -> bool:
+        return int.from_bytes(trace_id[8:], "big") < bound
+
+    def by_parent(trace_id: bytes, parent: bool | None) -> bool:
+        return by_ratio(trace_id, None) if parent is None else parent
+
+    return by_parent if name.startswith("parentbased_") else by_ratio

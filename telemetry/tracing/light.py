@@ -1,0 +1,386 @@
+"""Spans of OpenTelemetry's API that cost a tenth of the SDK's.
+
+The SDK's span makes a lock, two bounded dictionaries and several copies for each span, and its
+exporters build a protobuf message of each: three quarters of what tracing costs. Here a span is
+the few things that were said about it; everything else is done by the exporting thread.
+
+Whatever uses ``opentelemetry.trace`` works with them: ``get_current_span``, other libraries'
+instrumentations, child spans of user code. Span processors of the SDK do not see them; whoever
+needs those sets ``TELEMETRY["SPANS"] = "sdk"``.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    Link,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    Tracer,
+    TracerProvider,
+    TraceState,
+)
+from opentelemetry.util._decorator import _agnosticcontextmanager
+
+from telemetry.context import current
+from telemetry.tracing.ids import new_span_id, new_trace_id
+
+logger = logging.getLogger(__name__)
+
+#: OpenTelemetry's default limits (OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT and the like).
+MOST_ATTRIBUTES = 128
+MOST_EVENTS = 128
+MOST_LINKS = 128
+
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
+_PLAIN = (str, bool, int, float, bytes)
+
+perf = time.perf_counter_ns
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+#: What takes secrets out of a message; whoever connects the signals sets it.
+clean: Callable[[str], str] = _as_it_is
+
+
+class Fixed:
+    """Attributes that many spans share: they are encoded once."""
+
+    __slots__ = ("attributes", "encoded")
+
+    def __init__(self, attributes: dict[str, Any]) -> None:
+        self.attributes = attributes
+        self.encoded = b""
+
+
+class Event:
+    __slots__ = ("attributes", "name", "time")
+
+    def __init__(self, name: str, when: int, attributes: dict[str, Any]) -> None:
+        self.name = name
+        #: On the clock of ``perf_counter_ns``, as all times here.
+        self.time = when
+        self.attributes = attributes
+
+
+class LightSpan(Span):
+    """A span that is recorded, with times of ``perf_counter_ns``; the exporter makes dates."""
+
+    recording = True
+    parent_id = b""
+    parent_remote = False
+    trace_state: TraceState | None = None
+    ended = 0
+    fixed: Fixed | None = None
+    correlation_id = ""
+    events: Sequence[Event] = ()
+    links: Sequence[Link] = ()
+    status = StatusCode.UNSET
+    description: str | None = None
+    dropped_attributes = 0
+    dropped_events = 0
+    #: Whether ``with span:`` records an exception.
+    record = True
+    _context: SpanContext | None = None
+
+    def __init__(self, tracer: LightTracer, name: str, kind: SpanKind, trace_id: bytes) -> None:
+        self.tracer = tracer
+        self.name = name
+        self.kind = kind
+        self.trace_id = trace_id
+        self.span_id = new_span_id()
+        self.attributes: dict[str, Any] = {}
+        self.started = perf()
+
+    def get_span_context(self) -> SpanContext:
+        context = self._context
+        if context is None:
+            context = self._context = SpanContext(
+                int.from_bytes(self.trace_id, "big"),
+                int.from_bytes(self.span_id, "big"),
+                is_remote=False,
+                trace_flags=_SAMPLED if self.recording else _NOT_SAMPLED,
+                trace_state=self.trace_state,
+            )
+        return context
+
+    def is_recording(self) -> bool:
+        return not self.ended
+
+    def end(self, end_time: int | None = None) -> None:
+        """``end_time`` in nanoseconds since the epoch, now if it is absent."""
+        if self.ended:
+            logger.warning("span %r ended twice", self.name)
+            return
+        self.ended = perf() if end_time is None else from_epoch(end_time)
+        self.tracer.ended(self)
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        if self.ended:
+            logger.warning("span %r has ended, %s is not set", self.name, key)
+            return
+        kept = _value(key, value)
+        if kept is None:
+            return
+        if len(self.attributes) >= MOST_ATTRIBUTES and key not in self.attributes:
+            self.dropped_attributes += 1
+            return
+        self.attributes[key] = kept
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        for key, value in attributes.items():
+            self.set_attribute(key, value)
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
+    ) -> None:
+        if self.ended:
+            logger.warning("span %r has ended, event %r is not added", self.name, name)
+            return
+        if len(self.events) >= MOST_EVENTS:
+            self.dropped_events += 1
+            return
+        when = perf() if timestamp is None else from_epoch(timestamp)
+        self.events = [*self.events, Event(name, when, checked(attributes))]
+
+    def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
+        if not self.ended and len(self.links) < MOST_LINKS:
+            self.links = [*self.links, Link(context, checked(attributes))]
+
+    def update_name(self, name: str) -> None:
+        if not self.ended:
+            self.name = name
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """OpenTelemetry's rule: OK is final, and nobody goes back to UNSET."""
+        if not isinstance(status, StatusCode):
+            given: Status = status
+            status, description = given.status_code, given.description
+        if self.ended or self.status is StatusCode.OK or status is StatusCode.UNSET:
+            return
+        self.status = status
+        self.description = description if status is StatusCode.ERROR else None
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, Any] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        kind = type(exception)
+        frames = "".join(traceback.format_exception(kind, exception, exception.__traceback__))
+        described = {
+            "exception.type": f"{kind.__module__}.{kind.__qualname__}",
+            "exception.message": clean(str(exception)),
+            "exception.stacktrace": clean(frames),
+            "exception.escaped": str(escaped),
+        }
+        self.add_event("exception", {**described, **(attributes or {})}, timestamp)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        frames: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception) and self.record and not self.ended:
+            self.record_exception(error)
+            self.set_status(StatusCode.ERROR, clean(f"{type(error).__name__}: {error}"))
+        super().__exit__(kind, error, frames)
+
+
+class UnsampledSpan(LightSpan):
+    """Has ids, and keeps nothing of what is said about it."""
+
+    recording = False
+
+    def is_recording(self) -> bool:
+        return False
+
+    def end(self, end_time: int | None = None) -> None:
+        """Nothing is exported."""
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Nothing is kept."""
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Nothing is kept."""
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
+    ) -> None:
+        """Nothing is kept."""
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, Any] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """Nothing is kept."""
+
+
+#: Whether a new trace, or one whose parent is told, is sampled.
+Decide = Callable[[bytes, bool | None], bool]
+
+
+class LightTracer(Tracer):
+    """Makes the spans of one instrumentation scope."""
+
+    def __init__(self, provider: LightProvider, name: str, version: str) -> None:
+        self.provider = provider
+        self.name = name
+        self.version = version
+        self.ended = provider.ended
+
+    def start(
+        self, name: str, kind: SpanKind, parent: Span | None, fixed: Fixed | None = None
+    ) -> LightSpan:
+        """The quick way for our own spans: attributes as they are."""
+        if isinstance(parent, LightSpan):
+            made = LightSpan if parent.recording else UnsampledSpan
+            span = made(self, name, kind, parent.trace_id)
+            span.parent_id = parent.span_id
+            span.trace_state = parent.trace_state
+        else:
+            span = self._begin(name, kind, parent)
+        span.fixed = fixed
+        operation = current.get()
+        if operation is not None:
+            span.correlation_id = operation.correlation_id
+        return span
+
+    def _begin(self, name: str, kind: SpanKind, parent: Span | None) -> LightSpan:
+        """A span whose parent is another kind of span, another service's, or nobody."""
+        context = parent.get_span_context() if parent is not None else trace.INVALID_SPAN_CONTEXT
+        if not context.is_valid:
+            trace_id = new_trace_id()
+            sampled = self.provider.decide(trace_id, None)
+            return (LightSpan if sampled else UnsampledSpan)(self, name, kind, trace_id)
+        trace_id = context.trace_id.to_bytes(16, "big")
+        sampled = self.provider.decide(trace_id, context.trace_flags.sampled)
+        span = (LightSpan if sampled else UnsampledSpan)(self, name, kind, trace_id)
+        span.parent_id = context.span_id.to_bytes(8, "big")
+        span.parent_remote = context.is_remote
+        span.trace_state = context.trace_state or None
+        return span
+
+    def start_span(  # noqa: PLR0917  OpenTelemetry's signature
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Mapping[str, Any] | None = None,
+        links: Sequence[Link] | None = None,
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+    ) -> LightSpan:
+        span = self.start(name, kind, trace.get_current_span(context))
+        if span.recording:
+            if attributes:
+                span.set_attributes(attributes)
+            if links:
+                span.links = [link for link in links if link.context.is_valid][:MOST_LINKS]
+            if start_time is not None:
+                span.started = from_epoch(start_time)
+            span.record = record_exception and set_status_on_exception
+        return span
+
+    @_agnosticcontextmanager
+    def start_as_current_span(  # noqa: PLR0917
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Mapping[str, Any] | None = None,
+        links: Sequence[Link] | None = None,
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+        end_on_exit: bool = True,
+    ) -> Iterator[Span]:
+        span = self.start_span(name, context, kind, attributes, links, start_time)
+        with trace.use_span(
+            span,
+            end_on_exit=end_on_exit,
+            record_exception=record_exception,
+            set_status_on_exception=set_status_on_exception,
+        ):
+            yield span
+
+
+class LightProvider(TracerProvider):
+    """Gives tracers of light spans."""
+
+    def __init__(self, decide: Decide, ended: Callable[[LightSpan], None]) -> None:
+        self.decide = decide
+        self.ended = ended
+        self._tracers: dict[tuple[str, str], LightTracer] = {}
+
+    def get_tracer(
+        self,
+        instrumenting_module_name: str,
+        instrumenting_library_version: str | None = None,
+        schema_url: str | None = None,  # noqa: ARG002
+        attributes: Mapping[str, Any] | None = None,  # noqa: ARG002
+    ) -> LightTracer:
+        key = (instrumenting_module_name or "", instrumenting_library_version or "")
+        tracer = self._tracers.get(key)
+        if tracer is None:
+            tracer = self._tracers[key] = LightTracer(self, *key)
+        return tracer
+
+
+def checked(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Attributes that can be exported; others are left out with a WARNING."""
+    kept: dict[str, Any] = {}
+    for key, value in (attributes or {}).items():
+        found = _value(key, value)
+        if found is not None and len(kept) < MOST_ATTRIBUTES:
+            kept[key] = found
+    return kept
+
+
+def _value(key: Any, value: Any) -> Any:
+    """The value as it is exported, None for one that is not; what can change is copied."""
+    if not isinstance(key, str) or not key:
+        logger.warning("the key of a span's attribute must be a text: %r", key)
+        return None
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, Sequence) and all(
+        item is None or isinstance(item, _PLAIN) for item in value
+    ):
+        return tuple(value)
+    if value is not None:
+        logger.warning("a span's attribute %s cannot be a %s", key, type(value).__name__)
+    return None
+
+
+def from_epoch(nanoseconds: int) -> int:
+    """A time since the epoch on the clock of ``perf_counter_ns``."""
+    return nanoseconds - time.time_ns() + perf()
+
+
+def epoch_offset() -> int:
+    """What makes a time since the epoch of one of ``perf_counter_ns``."""
+    return time.time_ns() - perf()

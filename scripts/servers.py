@@ -35,9 +35,11 @@ class Server:
         environment: dict[str, str] | None = None,
         name: str = "",
         ready: str = "/health/live",
+        ready_within: float = 30,
     ) -> None:
         self.name = name
         self.ready = ready
+        self._patience = ready_within / 6
         self.port = free_port()
         self.metrics_port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="telemetry-server-"))
@@ -61,7 +63,7 @@ class Server:
             )
         self.session = requests.Session()
         try:
-            poll(self._answers, 30, f"{command(0)} did not answer")
+            poll(self._answers, ready_within, f"{command(0)} did not answer")
         except BaseException:
             self.stop()
             raise
@@ -69,8 +71,8 @@ class Server:
     def _answers(self) -> bool:
         if self.process.poll() is not None:
             raise RuntimeError(f"the server ended:\n{self.log.read_text()[-3000:]}")
-        with suppress(requests.ConnectionError):
-            return requests.get(self.url(self.ready), timeout=5).status_code == 200
+        with suppress(requests.ConnectionError, requests.Timeout):
+            return requests.get(self.url(self.ready), timeout=self._patience).status_code == 200
         return False
 
     def url(self, path: str) -> str:

@@ -22,8 +22,12 @@ class Operation:
         "db_seconds",
         "error",
         "fields",
+        "finished",
+        "pending",
         "quiet",
         "reason",
+        "repeated",
+        "sampled",
         "shapes",
         "span",
         "span_count",
@@ -48,6 +52,14 @@ class Operation:
         self.db_seconds = 0.0
         #: How often each statement shape ran, to find repeated queries (N+1).
         self.shapes: dict[str, int] = {}
+        #: Those that ran too often, each with the line of user code that ran it.
+        self.repeated: dict[str, str] = {}
+        #: Statements that ran and are not counted yet, with their seconds.
+        self.pending: list[tuple[Any, float]] = []
+        #: Whether a span of it is exported: only then its trace id is an exemplar.
+        self.sampled = False
+        #: Nothing is kept for its end any more.
+        self.finished = False
         #: What made the work fail: the exception nobody caught, or the database's last one.
         self.error: BaseException | None = None
         #: Why Django refused the request, in its own words.

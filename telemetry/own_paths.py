@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 
@@ -16,14 +17,12 @@ View = Callable[[HttpRequest], HttpResponse]
 
 def view_of(request: HttpRequest) -> View | None:
     """Who answers this path here, None for every path of the project."""
-    path, names = request.path_info, settings.get()
-    if path == names.METRICS_PATH:
-        return metrics
-    if path == names.LIVE_PATH:
-        return live
-    if path == names.READY_PATH:
-        return ready
-    return None
+    return _views(settings.get()).get(request.path_info)
+
+
+@functools.lru_cache(maxsize=1)
+def _views(names: settings.Settings) -> dict[str, View]:
+    return {names.METRICS_PATH: metrics, names.LIVE_PATH: live, names.READY_PATH: ready}
 
 
 def answer(view: View, request: HttpRequest) -> HttpResponse:

@@ -6,96 +6,146 @@ from typing import Any
 
 from django.http import HttpRequest
 from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from telemetry import settings
 from telemetry.clients import client_ip
 from telemetry.context import Operation
+from telemetry.correlation import new_correlation_id
 from telemetry.logs.exceptions import message_of
 from telemetry.logs.masking import mask_text
+from telemetry.outcomes import Outcome
 from telemetry.tracing import propagation
 from telemetry.tracing.correlate import ATTRIBUTE
+from telemetry.tracing.light import Fixed, LightSpan
+from telemetry.tracing.own import OwnTracer
 
-_tracer = trace.get_tracer("telemetry.http")
+_tracer = OwnTracer("telemetry.http")
 _LONGEST_PATH = 1024
+#: Combinations of server, protocol and scheme that one outcome remembers.
+_MOST_FIXED = 50
 
 
 def begin(operation: Operation, request: HttpRequest, method: str) -> trace.Span:
     """Begin the span, in the caller's trace or with a link to it, and put its ids on the work."""
     meta = request.META
-    caller = propagation.extract(meta.get("HTTP_TRACEPARENT"), meta.get("HTTP_TRACESTATE"))
-    context = Context()
-    links: list[Link] = []
-    if caller is not None:
-        if settings.get().TRUST_INCOMING_TRACE:
-            context = trace.set_span_in_context(trace.NonRecordingSpan(caller), context)
+    parent = link = None
+    if "HTTP_TRACEPARENT" in meta:
+        caller = propagation.extract(meta["HTTP_TRACEPARENT"], meta.get("HTTP_TRACESTATE"))
+        if caller is not None and settings.get().TRUST_INCOMING_TRACE:
+            parent = trace.NonRecordingSpan(caller)
         else:
-            links = [Link(caller)]
-    span = _tracer.start_span(
-        method,
-        context=context,
-        kind=SpanKind.SERVER,
-        links=links,
-        attributes={
-            # It begins before the operation is the current one.
-            ATTRIBUTE: operation.correlation_id,
-            "http.request.method": method,
-            "url.path": request.path[:_LONGEST_PATH],
-        },
-    )
+            link = caller
+    span = _tracer.start(method, SpanKind.SERVER, parent)
     operation.span = span
-    ids = span.get_span_context()
-    if ids.is_valid:
-        operation.trace_id = f"{ids.trace_id:032x}"
-        operation.span_id = f"{ids.span_id:016x}"
-    if span.is_recording():
-        span.set_attributes(_attributes(request, method))
+    if isinstance(span, LightSpan):
+        operation.trace_id = span.trace_id.hex()
+        operation.span_id = span.span_id.hex()
+        operation.sampled = span.recording
+    else:
+        ids = span.get_span_context()
+        if ids.is_valid:
+            operation.trace_id = f"{ids.trace_id:032x}"
+            operation.span_id = f"{ids.span_id:016x}"
+            operation.sampled = ids.trace_flags.sampled
+    if not operation.correlation_id:
+        # A trace of our own has a random id, which serves as well; a caller's may come again.
+        own = parent is None and operation.trace_id
+        operation.correlation_id = own or new_correlation_id()
+    if operation.sampled:
+        if isinstance(span, LightSpan):
+            # It began before the operation was the current one.
+            span.correlation_id = operation.correlation_id
+        else:
+            span.set_attribute(ATTRIBUTE, operation.correlation_id)
+        if link is not None:
+            span.add_link(link)
     return span
 
 
-def _attributes(request: HttpRequest, method: str) -> dict[str, Any]:
+def end(operation: Operation, request: HttpRequest, outcome: Outcome) -> None:
+    """Name the span by its route, say what is known of request and answer, and end it."""
+    span: trace.Span = operation.span
+    if span.is_recording():
+        span.update_name(outcome.span_name)
+        fixed = _fixed(request, outcome)
+        if isinstance(span, LightSpan):
+            span.fixed = fixed
+            # What telemetry makes itself needs no check.
+            span.attributes.update(_of_this_request(request))
+        else:
+            span.set_attributes({**fixed.attributes, **_of_this_request(request)})
+        for statement, line in operation.repeated.items():
+            span.add_event(
+                "repeated query",
+                {
+                    "db.query.text": statement,
+                    "times": operation.shapes[statement],
+                    "code.line": line,
+                },
+            )
+        if outcome.status >= 500:
+            _tell_error(span, operation, outcome.status)
+    span.end()
+
+
+def _fixed(request: HttpRequest, outcome: Outcome) -> Fixed:
     meta = request.META
+    key = (
+        request.scheme,
+        meta.get("SERVER_PROTOCOL"),
+        meta.get("SERVER_NAME"),
+        meta.get("SERVER_PORT"),
+        request.method,
+    )
+    known = outcome.fixed.get(key)
+    if known is not None:
+        return known
+    scheme, protocol, server, port, method = key
     found: dict[str, Any] = {
-        "url.scheme": request.scheme or "http",
-        "client.address": client_ip(request),
-        "network.protocol.version": str(meta.get("SERVER_PROTOCOL", "")).rpartition("/")[2],
-        "server.address": str(meta.get("SERVER_NAME", "")),
+        "http.request.method": outcome.method,
+        "http.response.status_code": outcome.status,
+        "url.scheme": scheme or "http",
+        "network.protocol.version": str(protocol or "").rpartition("/")[2],
+        "server.address": str(server or ""),
     }
-    if method != request.method:
-        found["http.request.method_original"] = (request.method or "")[:40]
+    if outcome.route != "unmatched":
+        found["http.route"] = outcome.route
+    if outcome.method != method:
+        found["http.request.method_original"] = (method or "")[:40]
+    if (number := str(port or "")).isdigit():
+        found["server.port"] = int(number)
+    made = Fixed({name: value for name, value in found.items() if value != ""})
+    if len(outcome.fixed) < _MOST_FIXED:
+        outcome.fixed[key] = made
+    return made
+
+
+def _of_this_request(request: HttpRequest) -> dict[str, Any]:
+    meta = request.META
+    found: dict[str, Any] = {"url.path": request.path[:_LONGEST_PATH]}
+    if address := client_ip(request):
+        found["client.address"] = address
     if query := meta.get("QUERY_STRING"):
         found["url.query"] = mask_text(query[:_LONGEST_PATH])
     if agent := meta.get("HTTP_USER_AGENT"):
         found["user_agent.original"] = agent[:300]
-    if str(meta.get("SERVER_PORT", "")).isdigit():
-        found["server.port"] = int(meta["SERVER_PORT"])
-    return {name: value for name, value in found.items() if value != ""}
+    return found
 
 
-def end(operation: Operation, method: str, endpoint: str, status: int) -> None:
-    """Name the span by its route, give it the answer's status, and end it."""
-    span: trace.Span = operation.span
-    if span.is_recording():
-        routed = endpoint != "unmatched"
-        span.update_name(f"{method} {endpoint}" if routed else method)
-        if routed:
-            span.set_attribute("http.route", endpoint)
-        span.set_attribute("http.response.status_code", status)
-        if status >= 500:
-            error = operation.error
-            if error is None:
-                span.set_attribute("error.type", str(status))
-                span.set_status(Status(StatusCode.ERROR))
-            else:
-                span.set_attribute("error.type", type(error).__qualname__)
-                span.set_status(Status(StatusCode.ERROR, message_of(error)))
-                # An event of our own: record_exception would show local paths and row values.
-                span.add_event(
-                    "exception",
-                    {
-                        "exception.type": f"{type(error).__module__}.{type(error).__qualname__}",
-                        "exception.message": message_of(error),
-                    },
-                )
-    span.end()
+def _tell_error(span: trace.Span, operation: Operation, status: int) -> None:
+    error = operation.error
+    if error is None:
+        span.set_attribute("error.type", str(status))
+        span.set_status(Status(StatusCode.ERROR))
+        return
+    span.set_attribute("error.type", type(error).__qualname__)
+    span.set_status(Status(StatusCode.ERROR, message_of(error)))
+    # An event of our own: record_exception would show local paths and row values.
+    span.add_event(
+        "exception",
+        {
+            "exception.type": f"{type(error).__module__}.{type(error).__qualname__}",
+            "exception.message": message_of(error),
+        },
+    )

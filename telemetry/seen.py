@@ -14,23 +14,22 @@ from opentelemetry import trace
 from telemetry import request_span, settings
 from telemetry.clients import client_ip, loaded_user
 from telemetry.context import Operation, current
-from telemetry.correlation import HEADER, accepted, new_correlation_id
-from telemetry.logs import get_logger
+from telemetry.correlation import HEADER, accepted
+from telemetry.db.queries import children_of
+from telemetry.logs import request_line
 from telemetry.logs.exceptions import fields_of
 from telemetry.methods import known_method
 from telemetry.metrics import definitions as metrics
+from telemetry.metrics.batch import record
+from telemetry.outcomes import Outcome, outcome_of
 from telemetry.routes import endpoint
 from telemetry.tracing import propagation
 
-#: structlog's: an application may bind any field, and the standard library's `extra` refuses some.
-logger = get_logger("telemetry.request")
+logger = logging.getLogger(__name__)
 
 #: What nginx writes when the client went away before the answer; no standard code fits.
 CLIENT_CLOSED = 499
 _LONGEST_PATH = 1024
-
-#: Endpoint and method pairs whose 500 series exists.
-_known: set[tuple[str, str]] = set()
 
 
 class SeenRequest:
@@ -40,9 +39,7 @@ class SeenRequest:
         self.started = time.perf_counter()
         self.request = request
         self.method = known_method(request.method or "")
-        self.operation = Operation(
-            accepted(request.META.get("HTTP_X_CORRELATION_ID")) or new_correlation_id()
-        )
+        self.operation = Operation(accepted(request.META.get("HTTP_X_CORRELATION_ID")) or "")
         self._finished = False
         self._seconds = 0.0
         self._tokens: tuple[Any, Any] | None = None
@@ -65,18 +62,18 @@ class SeenRequest:
 
     def add_headers(self, response: HttpResponseBase) -> None:
         """``X-Correlation-ID`` and ``Server-Timing`` (W3C Server Timing)."""
-        response.headers[HEADER] = self.operation.correlation_id
-        elapsed = (time.perf_counter() - self.started) * 1000
-        timing = [f"total;dur={elapsed:.1f}"]
+        operation = self.operation
+        headers = response.headers
+        headers[HEADER] = operation.correlation_id
+        timing = f"total;dur={(time.perf_counter() - self.started) * 1000:.1f}"
         if self._may_see_database():
-            timing.append(
-                f"db;dur={self.operation.db_seconds * 1000:.1f};"
-                f'desc="{self.operation.db_queries} queries"'
+            timing += (
+                f', db;dur={operation.db_seconds * 1000:.1f};desc="{operation.db_queries} queries"'
             )
-        if traceparent := propagation.traceparent(self.span):
-            timing.append(f'traceparent;desc="{traceparent}"')
-        given = response.headers.get("Server-Timing")
-        response.headers["Server-Timing"] = ", ".join([given, *timing] if given else timing)
+        if operation.trace_id:
+            timing += f', traceparent;desc="{propagation.traceparent(self.span)}"'
+        given = headers.get("Server-Timing")
+        headers["Server-Timing"] = f"{given}, {timing}" if given else timing
 
     def _may_see_database(self) -> bool:
         if django_settings.DEBUG:
@@ -92,55 +89,47 @@ class SeenRequest:
         self._finished = True
         self._seconds = time.perf_counter() - self.started
         try:
-            route = endpoint(self.request)
-            self._count(route, status)
-            request_span.end(self.operation, self.method, route, status)
-            self._log(route, status, response_bytes)
+            outcome = outcome_of(self.method, endpoint(self.request), status)
+            self._count(outcome)
+            request_span.end(self.operation, self.request, outcome)
+            self._log(outcome, response_bytes)
         except Exception:
             # The view's work is done and committed: no failure of ours may cost its answer.
             logger.exception("telemetry could not record a request")
 
-    def _count(self, route: str, status: int) -> None:
+    def _count(self, outcome: Outcome) -> None:
         operation = self.operation
         metrics.HTTP_REQUESTS_IN_PROGRESS.child(self.method).dec()
-        if (route, self.method) not in _known:
-            # A rate of errors is 0 and not absent until the first one comes.
-            metrics.HTTP_REQUESTS.child(self.method, route, "500")
-            _known.add((route, self.method))
-        metrics.HTTP_REQUESTS.child(self.method, route, str(status)).inc()
-        sampled = self.span.get_span_context().trace_flags.sampled
-        duration = metrics.HTTP_REQUEST_DURATION.child(self.method, route)
-        duration.observe(self._seconds, operation.trace_id if sampled else "")
-        if status >= 500:
-            kind = "http_5xx" if operation.error is None else type(operation.error).__name__
-            metrics.ERRORS.child(kind, route).inc()
-        if repeated := self._repeated():
-            metrics.HTTP_REPEATED_QUERIES.child(route).inc(repeated)
+        counters = [outcome.requests]
+        observations = [(outcome.duration, self._seconds)]
+        for read, seconds in operation.pending:
+            queries, durations = children_of(read)
+            counters.append(queries)
+            observations.append((durations, seconds))
+        operation.pending = []
+        operation.finished = True
+        record(counters, observations, operation.trace_id if operation.sampled else "")
+        if outcome.status >= 500:
+            error = operation.error
+            kind = "http_5xx" if error is None else type(error).__name__
+            metrics.ERRORS.child(kind, outcome.route).inc()
+        if operation.repeated:
+            metrics.HTTP_REPEATED_QUERIES.child(outcome.route).inc(len(operation.repeated))
 
-    def _repeated(self) -> int:
-        """Statement shapes that ran more often than the setting allows."""
-        limit = settings.get().REPEATED_QUERIES
-        if self.operation.db_queries <= limit:
-            return 0
-        return sum(1 for times in self.operation.shapes.values() if times > limit)
-
-    def _log(self, route: str, status: int, response_bytes: int) -> None:
+    def _log(self, outcome: Outcome, response_bytes: int) -> None:
         operation = self.operation
+        status = outcome.status
         level = logging.INFO
         if status >= 500:
             level = logging.ERROR
-        elif self._seconds > settings.get().SLOW_REQUEST_SECONDS or self._repeated():
+        elif self._seconds > settings.get().SLOW_REQUEST_SECONDS or operation.repeated:
             level = logging.WARNING
-        if not logger.isEnabledFor(level):
+        if not request_line.enabled(level):
             return
         user = loaded_user(self.request)
         fields: dict[str, Any] = {
-            **operation.fields,
-            "correlation_id": operation.correlation_id,
-            "trace_id": operation.trace_id,
-            "span_id": operation.span_id,
             "method": self.method,
-            "endpoint": route,
+            "endpoint": outcome.route,
             "path": self.request.path[:_LONGEST_PATH],
             "status": status,
             "duration_seconds": round(self._seconds, 6),
@@ -152,12 +141,20 @@ class SeenRequest:
         }
         if operation.reason and status >= 400:
             fields["reason"] = operation.reason
-        if repeated := self._repeated():
-            fields["repeated_queries"] = repeated
+        if operation.repeated:
+            statement, line = next(iter(operation.repeated.items()))
+            fields["repeated_queries"] = len(operation.repeated)
+            fields["repeated_statement"] = statement
+            fields["repeated_times"] = operation.shapes[statement]
+            fields["repeated_at"] = line
         if operation.error is not None and status >= 500:
             fields["exception"] = fields_of(operation.error)
-        message = f"{self.method} {route} {status}"
-        logger.log(level, message, **fields)
+        ids = {
+            "correlation_id": operation.correlation_id,
+            "trace_id": operation.trace_id,
+            "span_id": operation.span_id,
+        }
+        request_line.write(level, outcome.message, ids, fields, operation.fields)
 
 
 def size_of(response: HttpResponseBase) -> int:

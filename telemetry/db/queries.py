@@ -11,15 +11,20 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from telemetry.context import Operation, current
+from telemetry.db import repeated
 from telemetry.db.statements import Statement, statement
 from telemetry.logs.exceptions import message_of
 from telemetry.metrics import definitions as metrics
+from telemetry.metrics.batch import record
+from telemetry.metrics.metric import CounterChild, HistogramChild
+from telemetry.tracing.light import Fixed
 from telemetry.tracing.limits import may_begin_span
+from telemetry.tracing.own import OwnTracer
 
 Execute = Callable[[Any, Any, bool, dict[str, Any]], Any]
 
-#: Past this many different shapes one request's repetitions are not looked for any more.
-_MOST_SHAPES = 500
+#: Observations that a long operation keeps before it counts them.
+_MOST_PENDING = 64
 
 _SYSTEMS = {
     "postgresql": "postgresql",
@@ -29,7 +34,8 @@ _SYSTEMS = {
     "microsoft": "microsoft.sql_server",
 }
 
-_tracer = trace.get_tracer("telemetry.db")
+_tracer = OwnTracer("telemetry.db")
+_clock = time.perf_counter
 
 
 def run_query(execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
@@ -42,8 +48,11 @@ def run_query(execute: Execute, sql: Any, params: Any, many: bool, context: dict
         return execute(sql, params, many, context)
     read = statement(sql)
     connection = context["connection"]
-    span = _begin_span(operation, read, connection)
-    started = time.perf_counter()
+    parent = trace.get_current_span()
+    span = None
+    if parent.is_recording() and may_begin_span(operation):
+        span = _tracer.start(read.summary, SpanKind.CLIENT, parent, _fixed(read, connection))
+    started = _clock()
     try:
         result = execute(sql, params, many, context)
     except Exception as error:
@@ -53,18 +62,20 @@ def run_query(execute: Execute, sql: Any, params: Any, many: bool, context: dict
             span.set_status(Status(StatusCode.ERROR, message_of(error)))
         raise
     finally:
-        seconds = time.perf_counter() - started
+        seconds = _clock() - started
         if span is not None:
             span.end()
-        _count(operation, read, seconds, span)
+        count(operation, read, seconds, span)
     return result
 
 
-def _begin_span(operation: Operation | None, read: Statement, connection: Any) -> trace.Span | None:
-    """A client span, where somebody records the work it belongs to."""
-    if not trace.get_current_span().is_recording() or not may_begin_span(operation):
-        return None
+def _fixed(read: Statement, connection: Any) -> Fixed:
+    """What all spans of a statement say."""
     settings = connection.settings_dict
+    key = (connection.alias, settings["NAME"])
+    known: Fixed | None = read.fixed.get(key)
+    if known is not None:
+        return known
     attributes: dict[str, Any] = {
         "db.system.name": _SYSTEMS.get(connection.vendor, connection.vendor),
         "db.namespace": str(settings.get("NAME") or ""),
@@ -78,25 +89,52 @@ def _begin_span(operation: Operation | None, read: Statement, connection: Any) -
         attributes["server.address"] = str(settings["HOST"])
         if str(settings.get("PORT") or "").isdigit():
             attributes["server.port"] = int(settings["PORT"])
-    return _tracer.start_span(read.summary, kind=SpanKind.CLIENT, attributes=attributes)
+    made = read.fixed[key] = Fixed(attributes)
+    return made
 
 
-def _count(
+def count(
     operation: Operation | None, read: Statement, seconds: float, span: trace.Span | None
 ) -> None:
-    labels = (read.operation, read.table)
-    metrics.DATABASE_QUERIES.child(*labels).inc()
-    trace_id = ""
-    if span is not None and (context := span.get_span_context()).trace_flags.sampled:
-        trace_id = f"{context.trace_id:032x}"
-    metrics.DATABASE_QUERY_DURATION.child(*labels).observe(seconds, trace_id)
+    """Count a statement: at once, or with everything else that its operation counts."""
     if operation is None:
+        record_queries([(read, seconds)], "")
         return
     operation.db_queries += 1
     operation.db_seconds += seconds
-    shapes = operation.shapes
-    if read.text in shapes or len(shapes) < _MOST_SHAPES:
-        shapes[read.text] = shapes.get(read.text, 0) + 1
+    repeated.note(operation, read.text)
+    if span is not None:
+        operation.sampled = True
+    operation.pending.append((read, seconds))
+    if operation.finished or len(operation.pending) >= _MOST_PENDING:
+        flush(operation)
+
+
+def flush(operation: Operation) -> None:
+    """Count what an operation kept."""
+    pending, operation.pending = operation.pending, []
+    record_queries(pending, operation.trace_id if operation.sampled else "")
+
+
+def record_queries(queries: list[tuple[Statement, float]], trace_id: str) -> None:
+    found = [(children_of(read), seconds) for read, seconds in queries]
+    record(
+        [children[0] for children, _ in found],
+        [(children[1], seconds) for children, seconds in found],
+        trace_id,
+    )
+
+
+def children_of(read: Statement) -> tuple[CounterChild, HistogramChild]:
+    """The series of a statement."""
+    children = read.children
+    if children is None:
+        labels = (read.operation, read.table)
+        children = read.children = (
+            metrics.DATABASE_QUERIES.child(*labels),
+            metrics.DATABASE_QUERY_DURATION.child(*labels),
+        )
+    return children
 
 
 def _count_error(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 OPERATIONS = frozenset(
     """ALTER ANALYZE BEGIN CALL CLOSE COMMIT COPY CREATE DECLARE DELETE DROP EXPLAIN FETCH GRANT
@@ -57,9 +58,9 @@ _NAMED_BY_DJANGO = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Statement:
-    """A statement without its values."""
+    """A statement without its values, and what is kept for each that is remembered."""
 
     #: One of OPERATIONS, or OTHER.
     operation: str
@@ -67,11 +68,17 @@ class Statement:
     table: str
     #: The text with ``?`` for literals, at most 4 kB. Parameters stay ``%s``.
     text: str
+    #: ``SELECT expenses_expense``, the name of its span.
+    summary: str = ""
+    #: The attributes of its spans, by database.
+    fixed: dict[tuple[str, str], Any] = field(default_factory=dict)
+    #: Its counter and its histogram.
+    children: tuple[Any, Any] | None = None
 
-    @property
-    def summary(self) -> str:
-        """``SELECT expenses_expense``, the name of its span."""
-        return self.operation if self.table == NO_TABLE else f"{self.operation} {self.table}"
+    def __post_init__(self) -> None:
+        self.summary = (
+            self.operation if self.table == NO_TABLE else f"{self.operation} {self.table}"
+        )
 
 
 def statement(sql: object) -> Statement:

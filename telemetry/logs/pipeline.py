@@ -39,13 +39,41 @@ _SHARED: list[Processor] = [
 ]
 
 
+class LineHandler(logging.StreamHandler[Any]):
+    """Lines to standard error; ``write`` takes one that is encoded already."""
+
+    #: Whether a line of ``telemetry.logs.request_line`` may come here without a formatter.
+    quick = False
+
+    def write(self, line: bytes) -> None:
+        """``line`` without its end."""
+        self.acquire()
+        try:
+            stream = self.stream
+            binary = getattr(stream, "buffer", None)
+            if binary is None:
+                stream.write(line.decode() + "\n")
+            else:
+                # One call, so that lines of two processes do not mix.
+                binary.write(line + b"\n")
+                binary.flush()
+        except Exception:  # noqa: BLE001  as logging does: a full disk must not cost the answer
+            self.handleError(logging.makeLogRecord({}))
+        finally:
+            self.release()
+
+
+#: The processors of structlog that we set; another list is somebody else's.
+configured: list[Processor] = []
+
+
 def configure(logging_settings: dict[str, Any] | None = None) -> None:
     """Lead everything to one handler on standard error.
 
     ``logging_settings`` (Django's ``LOGGING``) may set levels of loggers or add handlers; it is
     applied on top as ``logging.config.dictConfig`` has it.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineHandler(sys.stderr)
     handler.setFormatter(formatter())
     handler.addFilter(RequestLineSaysIt())
     root = logging.getLogger()
@@ -61,13 +89,15 @@ def configure(logging_settings: dict[str, Any] | None = None) -> None:
     for name in _SHOUTING:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)
+    handler.quick = LOG_FORMAT.read() == "json"
+    configured[:] = [
+        structlog.stdlib.filter_by_level,
+        *_SHARED,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *_SHARED,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=configured,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -81,7 +111,7 @@ def configure(logging_settings: dict[str, Any] | None = None) -> None:
 def _remove_stream_handlers(logger: logging.Logger) -> None:
     """Handlers that write to a terminal; files and mail to administrators stay."""
     for handler in list(logger.handlers):
-        if type(handler) is logging.StreamHandler:
+        if type(handler) in {logging.StreamHandler, LineHandler}:
             logger.removeHandler(handler)
 
 

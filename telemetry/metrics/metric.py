@@ -74,7 +74,8 @@ class HistogramChild(Child):
             store.cells[bucket] += 1
             store.cells[self.slot] += value
             if trace_id:
-                store.set_exemplar(bucket, b'trace_id="%b"' % trace_id.encode(), value, time())
+                now = time()
+                store.set_exemplars([(bucket, value)], trace_id, now, now)
 
 
 C = TypeVar("C", CounterChild, GaugeChild, HistogramChild)

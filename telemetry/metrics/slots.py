@@ -133,6 +133,17 @@ class ValueStore:
             cells[at + 1] = timestamp
             cells[at] = written
 
+    def set_exemplars(
+        self, values: list[tuple[int, float]], trace_id: str, now: float, older_than: float
+    ) -> None:
+        """An exemplar for each value (its slot and what was observed) that has none so new."""
+        labels = b""
+        for value_slot, value in values:
+            known = self._exemplars.get(value_slot)
+            if known is None or self.cells[known[0] + 1] < older_than:
+                labels = labels or b'trace_id="%b"' % trace_id.encode()
+                self.set_exemplar(value_slot, labels, value, now)
+
     def _make_exemplar_room(self, value_slot: int, length: int) -> tuple[int, int]:
         room = max(_EXEMPLAR_ROOM, -(-length // 8))
         at = self._take(EXEMPLAR_HEAD + room + 1)

@@ -8,6 +8,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from telemetry.tracing.light import LightSpan
+
 _propagator = TraceContextTextMapPropagator()
 
 #: A tracestate longer than this is dropped, as the recommendation allows (section 3.3.1.5).
@@ -32,6 +34,9 @@ def inject(span: trace.Span, headers: MutableMapping[str, str]) -> None:
 
 def traceparent(span: trace.Span) -> str:
     """The header's value for ``span``, empty when it has no ids."""
+    if isinstance(span, LightSpan):
+        flags = "01" if span.recording else "00"
+        return f"00-{span.trace_id.hex()}-{span.span_id.hex()}-{flags}"
     headers: dict[str, str] = {}
     inject(span, headers)
     return headers.get("traceparent", "")

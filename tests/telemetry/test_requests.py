@@ -9,10 +9,12 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
 from django.test import AsyncClient, Client
+from opentelemetry.trace import SpanKind
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from telemetry import seen, settings
+from telemetry.testing import assert_no_repeated_queries
 from tests.conftest import Lines, Sample, Spans
 
 pytestmark = [pytest.mark.urls("tests.telemetry.site.urls"), pytest.mark.django_db]
@@ -253,6 +255,28 @@ def test_repeated_statements_are_counted_and_warned_about(
     assert sample("http_repeated_queries_total", endpoint="/repeated/") == before + 1
     line = request_line(log_lines)
     assert (line["level"], line["repeated_queries"]) == ("warning", 1)
+    assert line["repeated_times"] == 20
+    assert "SELECT" in line["repeated_statement"]
+    assert re.fullmatch(r".*tests/telemetry/site/urls\.py:\d+ repeated", line["repeated_at"])
+
+
+def test_a_repeated_statement_is_one_event_of_the_span(client: Client, spans: Spans) -> None:
+    client.get("/repeated/")
+
+    (server,) = [span for span in spans() if span.kind is SpanKind.SERVER]
+    (event,) = server.events
+    assert event.name == "repeated query"
+    assert event.attributes is not None
+    assert "SELECT" in str(event.attributes["db.query.text"])
+    assert "urls.py" in str(event.attributes["code.line"])
+
+
+def test_a_test_can_forbid_repeated_statements(client: Client) -> None:
+    with assert_no_repeated_queries(limit=20):
+        client.get("/repeated/")
+    problem = r"(?s)20 times: SELECT.*urls\.py:\d+ repeated"
+    with pytest.raises(AssertionError, match=problem), assert_no_repeated_queries():
+        client.get("/repeated/")
 
 
 def test_a_hostile_host_is_a_400_with_its_reason_in_the_one_line(

@@ -1,0 +1,81 @@
+"""The same service bare, with the usual assembly, and with telemetry: one gunicorn worker each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from benchmarks import arena
+from scripts.servers import Server
+
+BARE = "bare"
+REFERENCE = "reference assembly"
+OURS = "telemetry"
+ONE_PERCENT = "telemetry, 1 % sampled"
+
+
+@dataclass(frozen=True)
+class Variant:
+    environment: dict[str, str] = field(default_factory=dict)
+    configuration: str = "benchmarks/plain_gunicorn.py"
+    application: str = "config.wsgi"
+
+    def command(self, prefix: list[str]) -> Callable[[int], list[str]]:
+        return lambda port: [
+            *prefix,
+            *(sys.executable, "-m", "gunicorn", "-c", self.configuration, self.application),
+            *("--bind", f"127.0.0.1:{port}", "--workers", "1", "--timeout", "600"),
+        ]
+
+
+VARIANTS = {
+    BARE: Variant({"DJANGO_SETTINGS_MODULE": "benchmarks.bare_settings"}),
+    REFERENCE: Variant(
+        {"DJANGO_SETTINGS_MODULE": "benchmarks.reference_settings"},
+        application="benchmarks.reference_wsgi",
+    ),
+    OURS: Variant(configuration="config/gunicorn.conf.py"),
+    ONE_PERCENT: Variant(
+        {
+            "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+            "OTEL_TRACES_SAMPLER_ARG": "0.01",
+        },
+        configuration="config/gunicorn.conf.py",
+    ),
+}
+
+#: The requests that are measured; the first finds its path in the data.
+DETAIL, LIST = "detail", "list"
+
+
+@contextmanager
+def running(
+    prefix: Callable[[str], list[str]] = lambda _name: [], ready_within: float = 30
+) -> Iterator[dict[str, Server]]:
+    """All variants, on one database with demo data and one receiver of spans."""
+    with ExitStack() as stack:
+        environment = stack.enter_context(arena.database())
+        endpoint = stack.enter_context(arena.receiver())
+        servers = {}
+        for name, variant in VARIANTS.items():
+            servers[name] = Server(
+                variant.command(prefix(name)),
+                {
+                    **environment,
+                    "OTEL_TRACES_EXPORTER": "otlp",
+                    "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+                    "PYTHONHASHSEED": "0",
+                    **variant.environment,
+                },
+                name,
+                ready="/api/schema/",
+                ready_within=ready_within,
+            )
+            stack.callback(servers[name].stop)
+        yield servers
+
+
+def paths(client: arena.Client) -> dict[str, str]:
+    return {DETAIL: client.first_expense(), LIST: "/api/v1/expenses/?limit=20"}

@@ -7,7 +7,8 @@ from telemetry.binding import bind
 from telemetry.correlation import get_correlation_id
 from telemetry.logs import get_logger
 from telemetry.metrics.instruments import counter, gauge, histogram
-from telemetry.tracing.tracer import get_tracer, traced
+from telemetry.tracing.tracer import get_tracer
+from telemetry.work import traced
 
 __all__ = [
     "bind",

@@ -22,8 +22,8 @@ class TelemetryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from telemetry import outgoing, runtime
-        from telemetry.db import connections
+        from telemetry import commands, outgoing, runtime
+        from telemetry.db import connections, cursors
         from telemetry.logs import configure
         from telemetry.settings import check_environment
         from telemetry.tracing import provider
@@ -33,4 +33,6 @@ class TelemetryConfig(AppConfig):
         provider.install()
         runtime.prepare()
         connections.install()
+        cursors.install()
+        commands.install()
         outgoing.install()

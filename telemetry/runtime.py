@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import sys
@@ -72,7 +71,6 @@ def start() -> None:
         if not _started:
             instance.add_worker()
             threading.Thread(target=_refresh, name="telemetry-refresh", daemon=True).start()
-            atexit.register(stop)
             _started = True
 
 

@@ -226,6 +226,16 @@ class Settings:
     READY_PATH: str = "/health/ready"
     #: A request that took longer (seconds) is logged as a warning.
     SLOW_REQUEST_SECONDS: float = 1.0
+    #: Management commands that are no work of their own: servers, shells, test runs.
+    UNSEEN_COMMANDS: Sequence[str] = (
+        "runserver",
+        "testserver",
+        "test",
+        "shell",
+        "dbshell",
+        "runserver_plus",
+        "shell_plus",
+    )
     #: The same statement more often than this in one request counts as repeated (N+1).
     REPEATED_QUERIES: int = 10
     #: Spans that one request may have; more are dropped and counted.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
@@ -34,8 +35,29 @@ _SYSTEMS = {
     "microsoft": "microsoft.sql_server",
 }
 
+#: Where a server-side cursor keeps the statement that declared it.
+READ = "_telemetry_read"
+
 _tracer = OwnTracer("telemetry.db")
 _clock = time.perf_counter
+
+
+@contextmanager
+def measured(read: Statement, connection: Any) -> Iterator[None]:
+    """What :func:`run_query` does, around anything else that goes to the database."""
+    operation = current.get()
+    if operation is not None and operation.quiet:
+        yield
+        return
+    span = _begin_span(operation, read, connection)
+    started = _clock()
+    try:
+        yield
+    except Exception as error:
+        _fail(operation, read, connection, error, span)
+        raise
+    finally:
+        _end(operation, read, _clock() - started, span)
 
 
 def run_query(execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
@@ -48,25 +70,49 @@ def run_query(execute: Execute, sql: Any, params: Any, many: bool, context: dict
         return execute(sql, params, many, context)
     read = statement(sql)
     connection = context["connection"]
-    parent = trace.get_current_span()
-    span = None
-    if parent.is_recording() and may_begin_span(operation):
-        span = _tracer.start(read.summary, SpanKind.CLIENT, parent, _fixed(read, connection))
+    span = _begin_span(operation, read, connection)
     started = _clock()
     try:
         result = execute(sql, params, many, context)
     except Exception as error:
-        _count_error(operation, read, connection, error)
-        if span is not None:
-            span.set_attribute("error.type", driver_error(error))
-            span.set_status(Status(StatusCode.ERROR, message_of(error)))
+        _fail(operation, read, connection, error, span)
         raise
     finally:
-        seconds = _clock() - started
-        if span is not None:
-            span.end()
-        count(operation, read, seconds, span)
+        _end(operation, read, _clock() - started, span)
+    cursor = context["cursor"]
+    if getattr(cursor.cursor, "name", None):
+        # A server-side cursor: its fetches are statements as well.
+        cursor.__dict__[READ] = read
     return result
+
+
+def _begin_span(operation: Operation | None, read: Statement, connection: Any) -> trace.Span | None:
+    """A client span, where somebody records the work it belongs to."""
+    parent = trace.get_current_span()
+    if not parent.is_recording() or not may_begin_span(operation):
+        return None
+    return _tracer.start(read.summary, SpanKind.CLIENT, parent, _fixed(read, connection))
+
+
+def _fail(
+    operation: Operation | None,
+    read: Statement,
+    connection: Any,
+    error: Exception,
+    span: trace.Span | None,
+) -> None:
+    _count_error(operation, read, connection, error)
+    if span is not None:
+        span.set_attribute("error.type", driver_error(error))
+        span.set_status(Status(StatusCode.ERROR, message_of(error)))
+
+
+def _end(
+    operation: Operation | None, read: Statement, seconds: float, span: trace.Span | None
+) -> None:
+    if span is not None:
+        span.end()
+    count(operation, read, seconds, span)
 
 
 def _fixed(read: Statement, connection: Any) -> Fixed:

@@ -6,6 +6,7 @@ can be told to begin anew in a forked worker with an exporter of its own.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -100,6 +101,8 @@ class QueueProcessor(SpanProcessor):
                     target=self._run, name="telemetry-span-export", daemon=True
                 )
                 self._thread.start()
+                # For a process that nobody tells to stop: a command, a script.
+                atexit.register(self.shutdown)
 
     def _run(self) -> None:
         # The exporter's own HTTP calls are no work of the service: no spans, no metrics.

@@ -1,14 +1,8 @@
-"""What user code calls: ``get_tracer`` and ``traced``."""
+"""What user code calls for spans of its own: ``get_tracer``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
-
 from opentelemetry import trace
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 def get_tracer(name: str = "telemetry") -> trace.Tracer:
@@ -23,14 +17,3 @@ def get_tracer(name: str = "telemetry") -> trace.Tracer:
     of what runs inside; ``start_as_current_span`` does.
     """
     return trace.get_tracer(name)
-
-
-def traced(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Run a function, sync or async, inside a span of that name.
-
-    ::
-
-        @traced("import statement")
-        def import_statement(file): ...
-    """
-    return get_tracer().start_as_current_span(name)

@@ -1,0 +1,63 @@
+"""What Django's ``execute_wrappers`` do not see: ``callproc``, ``copy``, and fetches of server-side
+cursors, each of which is a round trip to the database."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db.backends.utils import CursorWrapper
+
+from telemetry.db.queries import READ, measured
+from telemetry.db.statements import Statement, statement
+
+_PATCHED = "_telemetry_patched"
+
+_fetches: dict[str, Statement] = {}
+
+
+def install() -> None:
+    """Patch Django's one class of cursors."""
+    if hasattr(CursorWrapper, _PATCHED):
+        return
+    setattr(CursorWrapper, _PATCHED, True)
+    original = CursorWrapper.callproc
+
+    @functools.wraps(original)
+    def callproc(self: Any, procname: str, *arguments: Any, **options: Any) -> Any:
+        with measured(statement(f"CALL {procname}"), self.db):
+            return original(self, procname, *arguments, **options)
+
+    CursorWrapper.callproc = callproc  # type: ignore[method-assign]
+    CursorWrapper.copy = _copy  # type: ignore[attr-defined]
+    CursorWrapper.fetchmany = _fetchmany  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _copy(self: Any, sql: Any, *arguments: Any, **options: Any) -> Iterator[Any]:
+    """psycopg's ``copy``, measured until its block ends."""
+    with (
+        measured(statement(sql), self.db),
+        self.db.wrap_database_errors,
+        self.cursor.copy(sql, *arguments, **options) as copying,
+    ):
+        yield copying
+
+
+def _fetchmany(self: Any, *arguments: Any) -> Any:
+    fetch = self.db.wrap_database_errors(self.cursor.fetchmany)
+    declared = self.__dict__.get(READ)
+    if declared is None:
+        return fetch(*arguments)
+    with measured(_fetch_of(declared), self.db):
+        return fetch(*arguments)
+
+
+def _fetch_of(declared: Statement) -> Statement:
+    """``FETCH`` from the table that the cursor reads; tables are bounded, so these are as well."""
+    known = _fetches.get(declared.table)
+    if known is None:
+        known = _fetches[declared.table] = Statement("FETCH", declared.table, "FETCH FORWARD ?")
+    return known

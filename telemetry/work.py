@@ -1,0 +1,111 @@
+"""Work that is no request: a command, a traced function. One ID, one trace, one log line."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.util._decorator import _agnosticcontextmanager
+
+from telemetry.context import Operation, current
+from telemetry.correlation import new_correlation_id
+from telemetry.db.queries import flush
+from telemetry.logs import get_logger
+from telemetry.logs.exceptions import fields_of, message_of
+from telemetry.tracing.correlate import ATTRIBUTE
+from telemetry.tracing.light import LightSpan
+from telemetry.tracing.own import OwnTracer
+from telemetry.tracing.tracer import get_tracer
+
+_tracer = OwnTracer("telemetry.work")
+
+
+@_agnosticcontextmanager
+def traced(name: str) -> Iterator[None]:
+    """Run a function, sync or async, inside a span of that name.
+
+    ::
+
+        @traced("import statement")
+        def import_statement(file): ...
+
+    Inside a request or a command it is a child span. Outside of any it is work of its own, with a
+    correlation ID and one log line (logger ``telemetry.work``) at its end.
+    """
+    if current.get() is not None:
+        with get_tracer().start_as_current_span(name):
+            yield
+    else:
+        with work(name, "telemetry.work"):
+            yield
+
+
+@contextmanager
+def work(name: str, logger: str) -> Iterator[Operation]:
+    """An operation with a root span, current inside the block, and one line at its end."""
+    operation = Operation("")
+    span = _tracer.start(name, SpanKind.INTERNAL, None)
+    ids = span.get_span_context()
+    if ids.is_valid:
+        operation.trace_id = f"{ids.trace_id:032x}"
+        operation.span_id = f"{ids.span_id:016x}"
+    operation.sampled = span.is_recording()
+    operation.correlation_id = operation.trace_id or new_correlation_id()
+    operation.span = span
+    if isinstance(span, LightSpan):
+        span.correlation_id = operation.correlation_id
+    else:
+        span.set_attribute(ATTRIBUTE, operation.correlation_id)
+    token = current.set(operation)
+    attached = context_api.attach(trace.set_span_in_context(span))
+    started = time.perf_counter()
+    try:
+        yield operation
+    except BaseException as error:
+        if not (isinstance(error, SystemExit) and not error.code):
+            operation.error = error
+        raise
+    finally:
+        seconds = time.perf_counter() - started
+        operation.finished = True
+        flush(operation)
+        _end_span(span, operation.error)
+        _write(name, logger, operation, seconds)
+        context_api.detach(attached)
+        current.reset(token)
+
+
+def _end_span(span: trace.Span, error: BaseException | None) -> None:
+    if error is not None and span.is_recording():
+        kind = type(error)
+        span.set_attribute("error.type", kind.__qualname__)
+        span.set_status(StatusCode.ERROR, message_of(error))
+        span.add_event(
+            "exception",
+            {
+                "exception.type": f"{kind.__module__}.{kind.__qualname__}",
+                "exception.message": message_of(error),
+            },
+        )
+    span.end()
+
+
+def _write(name: str, logger: str, operation: Operation, seconds: float) -> None:
+    fields = {
+        "operation": name,
+        "duration_seconds": round(seconds, 6),
+        "db_queries": operation.db_queries,
+        "db_seconds": round(operation.db_seconds, 6),
+    }
+    if operation.repeated:
+        fields["repeated_queries"] = len(operation.repeated)
+    if operation.error is None:
+        get_logger(logger).log(logging.INFO, f"{name} done", **fields)
+        return
+    fields["exception"] = fields_of(operation.error)
+    get_logger(logger).log(logging.ERROR, f"{name} failed", **fields)

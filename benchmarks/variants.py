@@ -52,7 +52,9 @@ DETAIL, LIST = "detail", "list"
 
 @contextmanager
 def running(
-    prefix: Callable[[str], list[str]] = lambda _name: [], ready_within: float = 30
+    prefix: Callable[[str], list[str]] = lambda _name: [],
+    only: list[str] | None = None,
+    ready_within: float = 30,
 ) -> Iterator[dict[str, Server]]:
     """All variants, on one database with demo data and one receiver of spans."""
     with ExitStack() as stack:
@@ -60,6 +62,8 @@ def running(
         endpoint = stack.enter_context(arena.receiver())
         servers = {}
         for name, variant in VARIANTS.items():
+            if only and name not in only:
+                continue
             servers[name] = Server(
                 variant.command(prefix(name)),
                 {

@@ -22,7 +22,7 @@ class TelemetryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from telemetry import commands, outgoing, runtime
+        from telemetry import checks, commands, outgoing, runtime
         from telemetry.db import connections, cursors
         from telemetry.logs import configure
         from telemetry.settings import check_environment
@@ -35,4 +35,5 @@ class TelemetryConfig(AppConfig):
         connections.install()
         cursors.install()
         commands.install()
+        checks.install()
         outgoing.install()

@@ -17,6 +17,7 @@ class Operation:
     """
 
     __slots__ = (
+        "client_ip",
         "correlation_id",
         "db_queries",
         "db_seconds",
@@ -38,6 +39,8 @@ class Operation:
     def __init__(self, correlation_id: str, *, quiet: bool = False) -> None:
         #: As on the ``X-Correlation-ID`` header.
         self.correlation_id = correlation_id
+        #: Who asked, behind trusted proxies.
+        self.client_ip = ""
         #: 32 hexadecimal digits, empty while there is no trace.
         self.trace_id = ""
         #: 16 hexadecimal digits: the server span, or the root span of the operation.

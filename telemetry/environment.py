@@ -59,6 +59,9 @@ def text(value: str) -> str:
     return value
 
 
+_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
+
+
 def boolean(value: str) -> bool:
     if value.lower() in _TRUE:
         return True
@@ -79,6 +82,17 @@ def integer(minimum: int, maximum: int) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def levels(value: str) -> dict[str, str]:
+    """``logger=LEVEL,…``."""
+    found = {}
+    for pair in words(value):
+        name, _, level = pair.partition("=")
+        if not name.strip() or level.strip().upper() not in _LEVELS:
+            raise ValueError("must be logger=LEVEL,… with DEBUG, INFO, WARNING, ERROR or CRITICAL")
+        found[name.strip()] = level.strip().upper()
+    return found
 
 
 def ratio(value: str) -> float:

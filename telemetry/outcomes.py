@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from telemetry.logs.request_line import Template
 from telemetry.metrics import definitions as metrics
 from telemetry.tracing.light import Fixed
 
@@ -17,7 +18,7 @@ class Outcome:
     __slots__ = (
         "duration",
         "fixed",
-        "message",
+        "line",
         "method",
         "requests",
         "route",
@@ -29,7 +30,7 @@ class Outcome:
         self.method = method
         self.route = route
         self.status = status
-        self.message = f"{method} {route} {status}"
+        self.line = Template(method, route, status)
         self.span_name = method if route == "unmatched" else f"{method} {route}"
         # A rate of errors is 0 and not absent until the first one comes.
         metrics.HTTP_REQUESTS.child(method, route, "500")

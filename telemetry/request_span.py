@@ -9,7 +9,6 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from telemetry import settings
-from telemetry.clients import client_ip
 from telemetry.context import Operation
 from telemetry.correlation import new_correlation_id
 from telemetry.logs.exceptions import message_of
@@ -72,9 +71,9 @@ def end(operation: Operation, request: HttpRequest, outcome: Outcome) -> None:
         if isinstance(span, LightSpan):
             span.fixed = fixed
             # What telemetry makes itself needs no check.
-            span.attributes.update(_of_this_request(request))
+            span.attributes.update(_of_this_request(operation, request))
         else:
-            span.set_attributes({**fixed.attributes, **_of_this_request(request)})
+            span.set_attributes({**fixed.attributes, **_of_this_request(operation, request)})
         for statement, line in operation.repeated.items():
             span.add_event(
                 "repeated query",
@@ -121,10 +120,10 @@ def _fixed(request: HttpRequest, outcome: Outcome) -> Fixed:
     return made
 
 
-def _of_this_request(request: HttpRequest) -> dict[str, Any]:
+def _of_this_request(operation: Operation, request: HttpRequest) -> dict[str, Any]:
     meta = request.META
     found: dict[str, Any] = {"url.path": request.path[:_LONGEST_PATH]}
-    if address := client_ip(request):
+    if address := operation.client_ip:
         found["client.address"] = address
     if query := meta.get("QUERY_STRING"):
         found["url.query"] = mask_text(query[:_LONGEST_PATH])

@@ -10,7 +10,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from telemetry import settings
+from telemetry import checks, settings
 from telemetry.context import Operation, current
 from telemetry.db import pools
 from telemetry.db.connections import start_at_zero
@@ -70,6 +70,8 @@ def start() -> None:
     with _starting:
         if not _started:
             instance.add_worker()
+            if problem := checks.alone_among_workers():
+                logger.warning(problem)
             threading.Thread(target=_refresh, name="telemetry-refresh", daemon=True).start()
             _started = True
 

@@ -23,13 +23,13 @@ from telemetry.metrics import definitions as metrics
 from telemetry.metrics.batch import record
 from telemetry.outcomes import Outcome, outcome_of
 from telemetry.routes import endpoint
-from telemetry.tracing import propagation
 
 logger = logging.getLogger(__name__)
 
 #: What nginx writes when the client went away before the answer; no standard code fits.
 CLIENT_CLOSED = 499
 _LONGEST_PATH = 1024
+_CORRELATION, _TIMING = HEADER.lower(), "server-timing"
 
 
 class SeenRequest:
@@ -40,10 +40,14 @@ class SeenRequest:
         self.request = request
         self.method = known_method(request.method or "")
         self.operation = Operation(accepted(request.META.get("HTTP_X_CORRELATION_ID")) or "")
+        #: The user, where somebody loaded one before the answer was there.
+        self.user: Any = None
         self._finished = False
         self._seconds = 0.0
         self._tokens: tuple[Any, Any] | None = None
-        metrics.HTTP_REQUESTS_IN_PROGRESS.child(self.method).inc()
+        self._in_progress = metrics.HTTP_REQUESTS_IN_PROGRESS.child(self.method)
+        self._in_progress.inc()
+        self.operation.client_ip = client_ip(request)
         self.span = request_span.begin(self.operation, request, self.method)
 
     def enter(self) -> None:
@@ -63,24 +67,30 @@ class SeenRequest:
     def add_headers(self, response: HttpResponseBase) -> None:
         """``X-Correlation-ID`` and ``Server-Timing`` (W3C Server Timing)."""
         operation = self.operation
-        headers = response.headers
-        headers[HEADER] = operation.correlation_id
+        self.user = loaded_user(self.request)
         timing = f"total;dur={(time.perf_counter() - self.started) * 1000:.1f}"
         if self._may_see_database():
             timing += (
                 f', db;dur={operation.db_seconds * 1000:.1f};desc="{operation.db_queries} queries"'
             )
         if operation.trace_id:
-            timing += f', traceparent;desc="{propagation.traceparent(self.span)}"'
-        given = headers.get("Server-Timing")
-        headers["Server-Timing"] = f"{given}, {timing}" if given else timing
+            flags = "01" if operation.sampled else "00"
+            timing += f', traceparent;desc="00-{operation.trace_id}-{operation.span_id}-{flags}"'
+        # Django's dictionary of headers checks and encodes each value; ours are plain ASCII.
+        # Written into what is behind it, the two cost 2 thousand instructions instead of 12.
+        headers = response.headers._store  # noqa: SLF001
+        headers[_CORRELATION] = (HEADER, operation.correlation_id)
+        if given := headers.get(_TIMING):
+            timing = f"{given[1]}, {timing}"
+        headers[_TIMING] = ("Server-Timing", timing)
 
     def _may_see_database(self) -> bool:
         if django_settings.DEBUG:
             return True
-        if settings.get().SERVER_TIMING_DATABASE != "staff":
+        user = self.user
+        if user is None or settings.get().SERVER_TIMING_DATABASE != "staff":
             return False
-        return bool(getattr(loaded_user(self.request), "is_staff", False))
+        return bool(getattr(user, "is_staff", False))
 
     def finish(self, status: int, response_bytes: int) -> None:
         """Record the request, once: metrics with the trace's exemplar, the span, the log line."""
@@ -99,7 +109,6 @@ class SeenRequest:
 
     def _count(self, outcome: Outcome) -> None:
         operation = self.operation
-        metrics.HTTP_REQUESTS_IN_PROGRESS.child(self.method).dec()
         counters = [outcome.requests]
         observations = [(outcome.duration, self._seconds)]
         for read, seconds in operation.pending:
@@ -108,7 +117,8 @@ class SeenRequest:
             observations.append((durations, seconds))
         operation.pending = []
         operation.finished = True
-        record(counters, observations, operation.trace_id if operation.sampled else "")
+        trace_id = operation.trace_id if operation.sampled else ""
+        record(counters, observations, trace_id, ended=self._in_progress)
         if outcome.status >= 500:
             error = operation.error
             kind = "http_5xx" if error is None else type(error).__name__
@@ -126,19 +136,30 @@ class SeenRequest:
             level = logging.WARNING
         if not request_line.enabled(level):
             return
-        user = loaded_user(self.request)
-        fields: dict[str, Any] = {
-            "method": self.method,
-            "endpoint": outcome.route,
-            "path": self.request.path[:_LONGEST_PATH],
-            "status": status,
-            "duration_seconds": round(self._seconds, 6),
-            "db_queries": operation.db_queries,
-            "db_seconds": round(operation.db_seconds, 6),
-            "user_id": None if user is None else user.pk,
-            "client_ip": client_ip(self.request),
-            "response_bytes": response_bytes,
-        }
+        request = self.request
+        user = self.user
+        values = (
+            request.path[:_LONGEST_PATH],
+            status,
+            round(self._seconds, 6),
+            operation.db_queries,
+            round(operation.db_seconds, 6),
+            None if user is None else user.pk,
+            operation.client_ip,
+            response_bytes,
+        )
+        more: dict[str, Any] = {}
+        if status >= 400 or operation.repeated:
+            more["fields"] = self._more(status)
+        if operation.fields:
+            more["bound"] = operation.fields
+        ids = (operation.correlation_id, operation.trace_id, operation.span_id)
+        request_line.write(level, outcome.line, ids, values, more)
+
+    def _more(self, status: int) -> dict[str, Any]:
+        """What few requests have to say."""
+        operation = self.operation
+        fields: dict[str, Any] = {}
         if operation.reason and status >= 400:
             fields["reason"] = operation.reason
         if operation.repeated:
@@ -149,12 +170,7 @@ class SeenRequest:
             fields["repeated_at"] = line
         if operation.error is not None and status >= 500:
             fields["exception"] = fields_of(operation.error)
-        ids = {
-            "correlation_id": operation.correlation_id,
-            "trace_id": operation.trace_id,
-            "span_id": operation.span_id,
-        }
-        request_line.write(level, outcome.message, ids, fields, operation.fields)
+        return fields
 
 
 def size_of(response: HttpResponseBase) -> int:

@@ -16,7 +16,16 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
-from telemetry.environment import Variable, boolean, choice, integer, ratio, text, url
+from telemetry.environment import (
+    Variable,
+    boolean,
+    choice,
+    integer,
+    levels,
+    ratio,
+    text,
+    url,
+)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -156,6 +165,12 @@ LOG_LEVEL = Variable(
     "info",
     "Lines below this level are not written.",
 )
+LOG_LEVELS: Variable[dict[str, str]] = Variable(
+    "LOG_LEVELS",
+    levels,
+    {},
+    "Levels of single loggers, as django.db.backends=DEBUG,expenses=WARNING.",
+)
 LOG_FORMAT = Variable(
     "LOG_FORMAT", choice("json", "console"), "json", "json, or console for people."
 )
@@ -194,6 +209,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     PROMETHEUS_MULTIPROC_DIR,
     METRICS_TOKEN,
     LOG_LEVEL,
+    LOG_LEVELS,
     LOG_FORMAT,
     BUILD_VERSION,
     BUILD_COMMIT,
@@ -244,6 +260,8 @@ class Settings:
     SERIES_PER_METRIC: int = 5000
     #: Age in seconds from which an exemplar is no longer shown.
     EXEMPLAR_SECONDS: float = 600.0
+    #: Keys whose values are masked in log lines beside those that are known as secrets.
+    MASKED_KEYS: Sequence[str] = ()
     #: Who sees the database part of Server-Timing outside DEBUG: staff or nobody.
     SERVER_TIMING_DATABASE: str = "staff"
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from telemetry.db.queries import READ, measured
+from telemetry.db import queries
+from telemetry.db.queries import measured
 from telemetry.db.statements import Statement, statement
 
 _PATCHED = "_telemetry_patched"
@@ -30,9 +31,9 @@ def install() -> None:
         with measured(statement(f"CALL {procname}"), self.db):
             return original(self, procname, *arguments, **options)
 
+    queries.watch_fetches = watch_fetches
     CursorWrapper.callproc = callproc  # type: ignore[method-assign]
     CursorWrapper.copy = _copy  # type: ignore[attr-defined]
-    CursorWrapper.fetchmany = _fetchmany  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -46,13 +47,15 @@ def _copy(self: Any, sql: Any, *arguments: Any, **options: Any) -> Iterator[Any]
         yield copying
 
 
-def _fetchmany(self: Any, *arguments: Any) -> Any:
-    fetch = self.db.wrap_database_errors(self.cursor.fetchmany)
-    declared = self.__dict__.get(READ)
-    if declared is None:
-        return fetch(*arguments)
-    with measured(_fetch_of(declared), self.db):
-        return fetch(*arguments)
+def watch_fetches(cursor: Any, declared: Statement) -> None:
+    """Measure the fetches of one server-side cursor; other cursors have nothing to fetch from the
+    database and stay as they are."""
+
+    def fetchmany(*arguments: Any) -> Any:
+        with measured(_fetch_of(declared), cursor.db), cursor.db.wrap_database_errors:
+            return cursor.cursor.fetchmany(*arguments)
+
+    cursor.__dict__["fetchmany"] = fetchmany
 
 
 def _fetch_of(declared: Statement) -> Statement:

@@ -35,8 +35,13 @@ _SYSTEMS = {
     "microsoft": "microsoft.sql_server",
 }
 
-#: Where a server-side cursor keeps the statement that declared it.
-READ = "_telemetry_read"
+
+def _nobody_watches(_cursor: Any, _declared: Statement) -> None:
+    """Until ``telemetry.db.cursors`` is installed."""
+
+
+#: Told about each server-side cursor that was declared.
+watch_fetches: Callable[[Any, Statement], None] = _nobody_watches
 
 _tracer = OwnTracer("telemetry.db")
 _clock = time.perf_counter
@@ -82,12 +87,14 @@ def run_query(execute: Execute, sql: Any, params: Any, many: bool, context: dict
     cursor = context["cursor"]
     if getattr(cursor.cursor, "name", None):
         # A server-side cursor: its fetches are statements as well.
-        cursor.__dict__[READ] = read
+        watch_fetches(cursor, read)
     return result
 
 
 def _begin_span(operation: Operation | None, read: Statement, connection: Any) -> trace.Span | None:
     """A client span, where somebody records the work it belongs to."""
+    if operation is not None and not operation.sampled:
+        return None
     parent = trace.get_current_span()
     if not parent.is_recording() or not may_begin_span(operation):
         return None
@@ -112,7 +119,7 @@ def _end(
 ) -> None:
     if span is not None:
         span.end()
-    count(operation, read, seconds, span)
+    count(operation, read, seconds)
 
 
 def _fixed(read: Statement, connection: Any) -> Fixed:
@@ -139,9 +146,7 @@ def _fixed(read: Statement, connection: Any) -> Fixed:
     return made
 
 
-def count(
-    operation: Operation | None, read: Statement, seconds: float, span: trace.Span | None
-) -> None:
+def count(operation: Operation | None, read: Statement, seconds: float) -> None:
     """Count a statement: at once, or with everything else that its operation counts."""
     if operation is None:
         record_queries([(read, seconds)], "")
@@ -149,8 +154,6 @@ def count(
     operation.db_queries += 1
     operation.db_seconds += seconds
     repeated.note(operation, read.text)
-    if span is not None:
-        operation.sampled = True
     operation.pending.append((read, seconds))
     if operation.finished or len(operation.pending) >= _MOST_PENDING:
         flush(operation)

@@ -33,7 +33,7 @@ def note(operation: Operation, shape: str) -> None:
     if times == 1 and len(shapes) >= _MOST_SHAPES:
         return
     shapes[shape] = times
-    if times == settings.get().REPEATED_QUERIES + 1:
+    if times > 1 and times == settings.get().REPEATED_QUERIES + 1:
         operation.repeated[shape] = user_line()
 
 

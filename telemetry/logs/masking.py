@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from telemetry import settings
 
 MASKED = "***"
 
@@ -31,7 +36,17 @@ _MOST_ITEMS = 200
 
 
 def is_secret(key: str) -> bool:
-    return _SECRET_KEY.search(key) is not None
+    return _SECRET_KEY.search(key) is not None or key.lower() in masked_keys()
+
+
+@functools.lru_cache(maxsize=1)
+def masked_keys() -> frozenset[str]:
+    """The project's own, from ``TELEMETRY["MASKED_KEYS"]``."""
+    try:
+        return frozenset(key.lower() for key in settings.get().MASKED_KEYS)
+    except ImproperlyConfigured:
+        # Lines are written before Django knows its settings, and about wrong ones.
+        return frozenset()
 
 
 def mask(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911  one for each kind of value

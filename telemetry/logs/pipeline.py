@@ -12,7 +12,7 @@ from structlog.typing import Processor
 
 from telemetry.logs import processors
 from telemetry.logs.quiet import RequestLineSaysIt
-from telemetry.settings import LOG_FORMAT, LOG_LEVEL
+from telemetry.settings import LOG_FORMAT, LOG_LEVEL, LOG_LEVELS
 
 #: Loggers that set up handlers of their own; what they say goes our way instead.
 _TAKEN_OVER = (
@@ -46,16 +46,15 @@ class LineHandler(logging.StreamHandler[Any]):
     quick = False
 
     def write(self, line: bytes) -> None:
-        """``line`` without its end."""
+        """``line`` with its end: one call, so that lines of two processes do not mix."""
         self.acquire()
         try:
             stream = self.stream
             binary = getattr(stream, "buffer", None)
             if binary is None:
-                stream.write(line.decode() + "\n")
+                stream.write(line.decode())
             else:
-                # One call, so that lines of two processes do not mix.
-                binary.write(line + b"\n")
+                binary.write(line)
                 binary.flush()
         except Exception:  # noqa: BLE001  as logging does: a full disk must not cost the answer
             self.handleError(logging.makeLogRecord({}))
@@ -106,6 +105,12 @@ def configure(logging_settings: dict[str, Any] | None = None) -> None:
         logging.config.dictConfig(
             {"version": 1, "disable_existing_loggers": False, **logging_settings}
         )
+    _set_levels()
+
+
+def _set_levels() -> None:
+    for name, level in LOG_LEVELS.read().items():
+        logging.getLogger(name).setLevel(level)
 
 
 def _remove_stream_handlers(logger: logging.Logger) -> None:

@@ -1,22 +1,22 @@
 """The request's line, by a shorter way than structlog's processors where nothing else would happen.
 
-A line through structlog, Python's logging and our processors costs ten times as much as one that
-is encoded at once; what is written is the same, and a test holds the two against each other. The
-long way is taken as soon as anybody has a filter, another handler, another format or a processor of
-their own.
+A line through structlog, Python's logging and our processors costs about 60 microseconds, one from
+a template for its method, route and status 2. What is written is the same, and a test holds the two
+against each other. The long way is taken as soon as anybody has a filter, another handler, another
+format or a processor of their own, and for the few requests of which there is more to say.
 """
 
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+import time
 from typing import Any
 
 import orjson
 import structlog
 
 from telemetry.logs import pipeline
-from telemetry.logs.masking import MASKED, is_secret, mask, mask_text
+from telemetry.logs.masking import mask_text
 
 NAME = "telemetry.request"
 
@@ -24,51 +24,113 @@ _long_way = pipeline.get_logger(NAME)
 _logger = logging.getLogger(NAME)
 _root = logging.getLogger()
 _LEVELS = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
-_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
-_LONGEST = 16_000
+
+enabled = _logger.isEnabledFor
 
 
-def enabled(level: int) -> bool:
-    return _logger.isEnabledFor(level)
+#: What each request has of its own, in the order of the line.
+FIELDS = (
+    "path",
+    "status",
+    "duration_seconds",
+    "db_queries",
+    "db_seconds",
+    "user_id",
+    "client_ip",
+    "response_bytes",
+)
+Values = tuple[str, int, float, int, float, Any, str, int]
+
+
+class Template:
+    """The parts of a line that requests with the same method, route and status share."""
+
+    __slots__ = ("endpoint", "levels", "message", "method", "middle")
+
+    def __init__(self, method: str, endpoint: str, status: int) -> None:
+        self.method = method
+        self.endpoint = endpoint
+        self.message = f"{method} {endpoint} {status}"
+        self.levels = {
+            level: f'Z","level":"{name}","logger":"{NAME}","message":{_json(self.message)},'
+            f'"correlation_id":"'
+            for level, name in _LEVELS.items()
+        }
+        self.middle = f'","method":"{method}","endpoint":{_json(endpoint)},"path":'
+
+
+#: The second of the last line, how lines of it begin, and the handler that gets them.
+_second: tuple[int, str, pipeline.LineHandler | None] = (0, "", None)
 
 
 def write(
-    level: int, message: str, ids: dict[str, Any], fields: dict[str, Any], bound: dict[str, Any]
+    level: int,
+    template: Template,
+    ids: tuple[str, str, str],
+    values: Values,
+    more: dict[str, Any],
 ) -> None:
     """Write a line.
 
-    ``ids`` are those of the request; ``fields`` are made by telemetry, and nothing in them but
-    ``path`` comes from a client; ``bound`` is what the application added.
+    ``ids`` are the request's correlation ID, trace id and span id, of characters that JSON takes
+    as they are; ``more`` is what few requests have, and what the application bound.
     """
-    handler = _only_handler()
-    if handler is None or "exception" in fields:
-        _long_way.log(level, message, **{**bound, **ids, **fields})
+    global _second
+    now = time.time()
+    seconds, begin, handler = _second
+    if seconds != int(now):
+        seconds = int(now)
+        begin = time.strftime('{"timestamp":"%Y-%m-%dT%H:%M:%S.', time.gmtime(seconds))
+        handler = _only_handler()
+        _second = seconds, begin, handler
+    if more or handler is None or _root.handlers != [handler] or _logger.filters:
+        _write_long(level, template, ids, values, more)
         return
-    fields["path"] = mask_text(fields["path"])
-    event = {
-        "timestamp": datetime.now(UTC),
-        "level": _LEVELS[level],
-        "logger": NAME,
-        "message": message,
-        **ids,
-    }
-    for name, value in bound.items():
-        if name not in event and name not in fields:
-            event[name] = MASKED if is_secret(name) else mask(value)
-    event.update(fields)
+    correlation_id, trace_id, span_id = ids
+    path, status, duration, queries, query_seconds, user_id, client_ip, size = values
     try:
-        line = orjson.dumps(event, option=_OPTIONS)
-    except TypeError:
-        # A lone surrogate or a number beyond 64 bits.
-        line = b""
-    if not line or len(line) > _LONGEST:
-        _long_way.log(level, message, **{**bound, **ids, **fields})
+        line = (
+            f"{begin}{int((now - seconds) * 1e6):06}{template.levels[level]}{correlation_id}"
+            f'","trace_id":"{trace_id}","span_id":"{span_id}{template.middle}'
+            f'{_json(mask_text(path))},"status":{status},"duration_seconds":{duration!r},'
+            f'"db_queries":{queries},"db_seconds":{query_seconds!r},'
+            f'"user_id":{user_id if type(user_id) is int else _json(user_id)},'
+            f'"client_ip":{_json(client_ip)},"response_bytes":{size}}}\n'
+        ).encode()
+    except (TypeError, UnicodeEncodeError):
+        # A lone surrogate in the path, a user's key of a type that JSON has not.
+        _write_long(level, template, ids, values, more)
         return
     handler.write(line)
 
 
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _write_long(
+    level: int,
+    template: Template,
+    ids: tuple[str, str, str],
+    values: Values,
+    more: dict[str, Any],
+) -> None:
+    fields = {
+        **more.get("bound", {}),
+        **dict(zip(("correlation_id", "trace_id", "span_id"), ids, strict=True)),
+        "method": template.method,
+        "endpoint": template.endpoint,
+        **dict(zip(FIELDS, values, strict=True)),
+        **more.get("fields", {}),
+    }
+    _long_way.log(level, template.message, **fields)
+
+
 def _only_handler() -> pipeline.LineHandler | None:
-    """The handler that would get the line, if nothing else would see it on the way."""
+    """The handler that would get the line, if nothing else would see it on the way.
+
+    Looked for once in a second; what changes most, other handlers and filters, at each line.
+    """
     handlers = _root.handlers
     if len(handlers) != 1 or _logger.handlers or _logger.filters or not _logger.propagate:
         return None

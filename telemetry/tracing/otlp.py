@@ -33,6 +33,8 @@ _FLAGS_REMOTE = b"\x85\x01\x01\x03\x00\x00"
 _KEPT_KEYS = frozenset({"http.request.method", "http.route", "user_agent.original", "error.type"})
 _MOST_KEPT = 4096
 _kept: dict[Any, bytes] = {}
+#: Keys of attributes, as KeyValue's field 1.
+_names: dict[str, bytes] = {}
 
 
 def varint(number: int) -> bytes:
@@ -84,15 +86,31 @@ def key_value(key: str, value: Any) -> bytes:
 
 
 def attributes_of(tag: bytes, attributes: Mapping[str, Any]) -> bytes:
-    return b"".join(
-        [
-            # Texts alone: as keys of a dictionary 1, 1.0 and True are the same.
-            _keep((tag, key, value))
-            if key in _KEPT_KEYS and type(value) is str
-            else field(tag, key_value(key, value))
-            for key, value in attributes.items()
-        ]
-    )
+    parts = []
+    for key, value in attributes.items():
+        # Texts alone are kept: as keys of a dictionary 1, 1.0 and True are the same.
+        if type(value) is not str:
+            parts.append(field(tag, key_value(key, value)))
+        elif key in _KEPT_KEYS:
+            parts.append(_keep((tag, key, value)))
+        else:
+            parts.append(_text_attribute(tag, key, value))
+    return b"".join(parts)
+
+
+def _text_attribute(tag: bytes, key: str, value: str) -> bytes:
+    """An attribute with a text: in one go where every length is below 128."""
+    name = _names.get(key)
+    if name is None:
+        name = field(b"\x0a", text(key))
+        if len(_names) < _MOST_KEPT:
+            _names[key] = name
+    encoded = value.encode("utf-8", "replace")
+    length = len(encoded)
+    total = len(name) + 4 + length
+    if total > 127:
+        return field(tag, name + field(b"\x12", field(b"\x0a", encoded)))
+    return b"%b%c%b\x12%c\x0a%c%b" % (tag, total, name, length + 2, length, encoded)
 
 
 def _keep(attribute: tuple[bytes, str, Any]) -> bytes:
@@ -143,9 +161,7 @@ def span_field(span: LightSpan, offset: int) -> bytes:
     if span.attributes:
         body += attributes_of(b"\x4a", span.attributes)
     if span.correlation_id:
-        # `correlation_id` as key, 14 bytes.
-        value = field(b"\x0a", text(span.correlation_id))
-        body += field(b"\x4a", b"\x0a\x0ecorrelation_id" + field(b"\x12", value))
+        body += _text_attribute(b"\x4a", "correlation_id", span.correlation_id)
     body += _FLAGS_REMOTE if span.parent_remote else _FLAGS
     if span.events or span.links or span.status is not StatusCode.UNSET or span.dropped_attributes:
         body += _rest(span, offset)

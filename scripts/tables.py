@@ -23,7 +23,7 @@ def variables() -> str:
 
 def _default(variable: Variable[Any]) -> str:
     value = variable.default
-    if value is None or value in {"", ()}:
+    if value is None or (isinstance(value, str | tuple | dict) and not value):
         return "-"
     if isinstance(value, bool):
         return "`1`" if value else "`0`"

@@ -7,7 +7,7 @@ LINT_ENVIRONMENT := DEMO=1 DATABASE_URL=postgresql://lint@127.0.0.1/lint
 PROGRAMS := monitoring/tools/build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic bench lock dashboards
+.PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic bench soak lock dashboards
 # Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
 export
 
@@ -59,8 +59,14 @@ traffic: venv ## send realistic requests to `make up` for DURATION=60 s at RATE=
 
 bench: venv ## measure what telemetry costs: a request, a scrape, memory
 	@$(RUN) -m benchmarks.request_cost
+	@$(RUN) -m benchmarks.instructions
 	@$(RUN) -m benchmarks.scrape
 	@$(RUN) -m benchmarks.memory
+
+soak: venv ## 20,000 requests over dying workers counted in four places; memory over 200,000
+	@SOAK_REQUESTS=20000 $(RUN) -m pytest -q -s tests/telemetry/test_totals.py
+	@$(RUN) -m benchmarks.memory --requests 200000
+	@$(RUN) -m benchmarks.memory --requests 200000 --server uvicorn
 
 lock: venv ## compile requirements/*.in anew; UPGRADE=1 takes the newest releases
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" requirements/lock.sh $(if $(UPGRADE),--upgrade)

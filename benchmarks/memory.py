@@ -3,7 +3,7 @@
 Different paths, query strings, headers, correlation IDs, errors and statements, so that a cache
 without a bound shows. Prints the worker's resident memory at ten points.
 
-    python -m benchmarks.memory [--requests 50000]
+    python -m benchmarks.memory [--requests 50000] [--server uvicorn]
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import random
 from contextlib import ExitStack
 
 from benchmarks import arena
-from scripts.servers import Server, gunicorn
+from scripts.servers import Server, gunicorn, uvicorn
 
 
 def resident(pid: int) -> float:
@@ -25,7 +25,9 @@ def resident(pid: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--requests", type=int, default=50_000)
-    total = parser.parse_args().requests
+    parser.add_argument("--server", choices=["gunicorn", "uvicorn"], default="gunicorn")
+    arguments = parser.parse_args()
+    total = arguments.requests
     with ExitStack() as stack:
         environment = stack.enter_context(arena.database())
         endpoint = stack.enter_context(arena.receiver())
@@ -33,13 +35,16 @@ def main() -> None:
             "OTEL_TRACES_EXPORTER": "otlp",
             "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
         }
-        server = Server(gunicorn(workers=1), environment)
+        asynchronous = arguments.server == "uvicorn"
+        command = uvicorn(workers=1) if asynchronous else gunicorn(workers=1)
+        server = Server(command, environment)
         stack.callback(server.stop)
         client = arena.Client(server.port)
-        worker = arena.worker_of(server.process.pid)
+        # uvicorn with one worker has no master above it.
+        worker = server.process.pid if asynchronous else arena.worker_of(server.process.pid)
         source = random.Random(2026)
         detail = client.first_expense()
-        print(f"{arena.machine()}; {total} requests")
+        print(f"{arena.machine()}; {arguments.server}, {total} requests", flush=True)
         seen = []
         for number in range(1, total + 1):
             send(client, source, detail)

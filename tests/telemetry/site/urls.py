@@ -150,6 +150,13 @@ def coffee(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("coffee")
 
 
+def access(_request: HttpRequest) -> HttpResponse:
+    """One row for each request, committed before the answer."""
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO access DEFAULT VALUES")
+    return HttpResponse("counted")
+
+
 nested = [path("items/<int:pk>/", hello, name="nested")]
 
 urlpatterns = [
@@ -174,6 +181,7 @@ urlpatterns = [
     path("stream-async/", stream_async),
     path("call/", call),
     path("coffee/", coffee),
+    path("access/", access),
     path("bound/", bound),
     path("bound-oddly/", bound_oddly),
     path("user/", user),

@@ -17,7 +17,7 @@ from telemetry.db.connections import start_at_zero
 from telemetry.logs import quiet
 from telemetry.logs.masking import mask_text, without_detail
 from telemetry.metrics import definitions as metrics
-from telemetry.metrics import process, registered
+from telemetry.metrics import opentelemetry, process, registered
 from telemetry.metrics.server import MetricsServer
 from telemetry.metrics.slots import store
 from telemetry.metrics.store import instance
@@ -42,6 +42,7 @@ def prepare() -> None:
     store.series_limit = settings.get().SERIES_PER_METRIC
     metrics.create_all()
     registered.install()
+    opentelemetry.install()
     metrics.BUILD_INFO.child(settings.BUILD_VERSION.read(), settings.BUILD_COMMIT.read()).set(1)
     start_at_zero()
     processor.count_dropped = _count_dropped
@@ -88,6 +89,7 @@ def _refresh() -> None:
         try:
             pools.refresh()
             _collector_runs.refresh()
+            opentelemetry.observe()
             store.write_names()
             if instance.lead():
                 instance.fold()

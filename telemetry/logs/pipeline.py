@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -45,11 +47,28 @@ class LineHandler(logging.StreamHandler[Any]):
     #: Whether a line of ``telemetry.logs.request_line`` may come here without a formatter.
     quick = False
 
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        #: The stream, where it is the process' standard error and nothing else.
+        self._unbuffered = None
+        with suppress(OSError, ValueError, AttributeError):
+            if stream.fileno() == 2:
+                self._unbuffered = stream
+
     def write(self, line: bytes) -> None:
         """``line`` with its end: one call, so that lines of two processes do not mix."""
+        stream = self.stream
+        if stream is sys.__stderr__ and stream is self._unbuffered:
+            # Straight to the file: logging flushes behind each line, so nothing waits before it.
+            try:
+                line = line[os.write(2, line) :]
+                if not line:
+                    return
+            except OSError:
+                self.handleError(logging.makeLogRecord({}))
+                return
         self.acquire()
         try:
-            stream = self.stream
             binary = getattr(stream, "buffer", None)
             if binary is None:
                 stream.write(line.decode())

@@ -60,13 +60,15 @@ clean: Callable[[str], str] = _as_it_is
 
 
 class Fixed:
-    """Attributes that many spans share: they are encoded once."""
+    """Attributes that many spans share: they are encoded once, with the name and kind of those."""
 
-    __slots__ = ("attributes", "encoded")
+    __slots__ = ("attributes", "encoded", "kind", "name")
 
     def __init__(self, attributes: dict[str, Any]) -> None:
         self.attributes = attributes
         self.encoded = b""
+        self.name = ""
+        self.kind = SpanKind.INTERNAL
 
 
 class Event:

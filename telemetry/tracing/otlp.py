@@ -13,9 +13,12 @@ from typing import Any
 
 from opentelemetry.trace import SpanKind, StatusCode
 
-from telemetry.tracing.light import Event, Fixed, LightSpan
+from telemetry.tracing.light import Event, Fixed, LightSpan, LightTracer
 
-_TIMES = struct.Struct("<BQBQ").pack
+#: Trace id, span id, parent's span id, start and end, each behind its tag.
+_CHILD = struct.Struct("<2s16s2s8s2s8sBQBQ").pack
+_ROOT = struct.Struct("<2s16s2s8sBQBQ").pack
+_UNSET = StatusCode.UNSET
 _EVENT_TIME = struct.Struct("<BQ").pack
 _DOUBLE = struct.Struct("<d").pack
 _KIND = {
@@ -30,9 +33,10 @@ _FLAGS = b"\x85\x01\x01\x01\x00\x00"
 _FLAGS_REMOTE = b"\x85\x01\x01\x03\x00\x00"
 
 #: Texts that come again; those of other keys differ with every request.
-_KEPT_KEYS = frozenset({"http.request.method", "http.route", "user_agent.original", "error.type"})
+_KEPT_KEYS = frozenset({"user_agent.original", "client.address", "error.type"})
 _MOST_KEPT = 4096
 _kept: dict[Any, bytes] = {}
+_last_correlation: tuple[str, bytes] = ("", b"")
 #: Keys of attributes, as KeyValue's field 1.
 _names: dict[str, bytes] = {}
 
@@ -136,43 +140,64 @@ def _name(name: str) -> bytes:
     return known
 
 
-def _fixed(fixed: Fixed) -> bytes:
-    if not fixed.encoded:
-        fixed.encoded = b"".join(
-            field(b"\x4a", key_value(key, value)) for key, value in fixed.attributes.items()
+def _fixed(span: LightSpan, fixed: Fixed) -> bytes:
+    """Name, kind and what the span shares with others; kept while they are the same."""
+    if not fixed.encoded or fixed.name != span.name or fixed.kind is not span.kind:
+        fixed.name, fixed.kind = span.name, span.kind
+        fixed.encoded = (
+            _name(span.name) + _KIND[span.kind] + attributes_of(b"\x4a", fixed.attributes)
         )
     return fixed.encoded
 
 
+def _correlation(correlation_id: str) -> bytes:
+    """The attribute, kept from one span to the next: those of a request come together."""
+    global _last_correlation
+    known, encoded = _last_correlation
+    if known != correlation_id:
+        encoded = _text_attribute(b"\x4a", "correlation_id", correlation_id)
+        _last_correlation = (correlation_id, encoded)
+    return encoded
+
+
 def span_field(span: LightSpan, offset: int) -> bytes:
     """A span as field 2 of ScopeSpans; ``offset`` makes dates of its times."""
-    body = b"\x0a\x10%b\x12\x08%b" % (span.trace_id, span.span_id)
+    start, end = span.started + offset, span.ended + offset
     if span.parent_id:
-        body += b"\x22\x08" + span.parent_id
-    if span.trace_state:
-        body += field(b"\x1a", text(span.trace_state.to_header()))
-    body += (
-        _name(span.name)
-        + _KIND[span.kind]
-        + _TIMES(0x39, span.started + offset, 0x41, span.ended + offset)
-    )
-    if span.fixed is not None:
-        body += span.fixed.encoded or _fixed(span.fixed)
+        body = _CHILD(
+            b"\x0a\x10", span.trace_id, b"\x12\x08", span.span_id, b"\x22\x08", span.parent_id,
+            0x39, start, 0x41, end,
+        )  # fmt: skip
+    else:
+        body = _ROOT(b"\x0a\x10", span.trace_id, b"\x12\x08", span.span_id, 0x39, start, 0x41, end)
+    fixed = span.fixed
+    if fixed is None:
+        body += _name(span.name) + _KIND[span.kind]
+    elif fixed.encoded and fixed.name is span.name:
+        body += fixed.encoded
+    else:
+        body += _fixed(span, fixed)
     if span.attributes:
         body += attributes_of(b"\x4a", span.attributes)
     if span.correlation_id:
-        body += _text_attribute(b"\x4a", "correlation_id", span.correlation_id)
+        body += _correlation(span.correlation_id)
     body += _FLAGS_REMOTE if span.parent_remote else _FLAGS
-    if span.events or span.links or span.status is not StatusCode.UNSET or span.dropped_attributes:
+    if span.events or span.links or span.status is not _UNSET or span.trace_state:
         body += _rest(span, offset)
-    return b"\x12" + varint(len(body)) + body
+    if span.dropped_attributes:
+        body += b"\x50" + varint(span.dropped_attributes)
+    length = len(body)
+    if length < 0x4000:
+        # A varint of two bytes, which nearly all need; a shorter length may have them too.
+        return b"\x12%c%c%b" % (length & 0x7F | 0x80, length >> 7, body)
+    return b"\x12" + varint(length) + body
 
 
 def _rest(span: LightSpan, offset: int) -> bytes:
     """What few spans have."""
     parts = []
-    if span.dropped_attributes:
-        parts.append(b"\x50" + varint(span.dropped_attributes))
+    if span.trace_state:
+        parts.append(field(b"\x1a", text(span.trace_state.to_header())))
     parts += [field(b"\x5a", _event(event, offset)) for event in span.events]
     if span.dropped_events:
         parts.append(b"\x60" + varint(span.dropped_events))
@@ -206,12 +231,11 @@ def resource(attributes: Mapping[str, Any]) -> bytes:
 
 def request(resource_field: bytes, spans: Iterable[LightSpan], offset: int) -> bytes:
     """ExportTraceServiceRequest."""
-    scopes: dict[tuple[str, str], list[bytes]] = {}
+    scopes: dict[LightTracer, list[bytes]] = {}
     for span in spans:
-        scope = (span.tracer.name, span.tracer.version)
-        encoded = scopes.get(scope)
+        encoded = scopes.get(span.tracer)
         if encoded is None:
-            encoded = scopes[scope] = [_scope(*scope)]
+            encoded = scopes[span.tracer] = [_scope(span.tracer.name, span.tracer.version)]
         encoded.append(span_field(span, offset))
     body = resource_field + b"".join(
         [field(b"\x12", b"".join(encoded)) for encoded in scopes.values()]

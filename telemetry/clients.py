@@ -18,9 +18,11 @@ def client_ip(request: HttpRequest) -> str:
     first address that is no trusted proxy is the client. Anything else in it could be forged.
     """
     address: str = request.META.get("REMOTE_ADDR") or ""
-    networks = settings.get().trusted_networks
     forwarded: str = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    if not forwarded or not networks or not _within(address, networks):
+    if not forwarded:
+        return address
+    networks = settings.get().trusted_networks
+    if not networks or not _within(address, networks):
         return address
     for hop in reversed(forwarded[-1000:].split(",")):
         candidate = hop.strip()

@@ -33,6 +33,7 @@ class Operation:
         "span",
         "span_count",
         "span_id",
+        "theirs",
         "trace_id",
     )
 
@@ -61,6 +62,8 @@ class Operation:
         self.pending: list[tuple[Any, float]] = []
         #: Whether a span of it is exported: only then its trace id is an exemplar.
         self.sampled = False
+        #: The span is of OpenTelemetry's own instrumentation, which names and ends it.
+        self.theirs = False
         #: Nothing is kept for its end any more.
         self.finished = False
         #: What made the work fail: the exception nobody caught, or the database's last one.

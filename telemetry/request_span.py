@@ -14,7 +14,7 @@ from telemetry.correlation import new_correlation_id
 from telemetry.logs.exceptions import message_of
 from telemetry.logs.masking import mask_text
 from telemetry.outcomes import Outcome
-from telemetry.tracing import propagation
+from telemetry.tracing import contrib, propagation
 from telemetry.tracing.correlate import ATTRIBUTE
 from telemetry.tracing.light import Fixed, LightSpan
 from telemetry.tracing.own import OwnTracer
@@ -27,6 +27,11 @@ _MOST_FIXED = 50
 
 def begin(operation: Operation, request: HttpRequest, method: str) -> trace.Span:
     """Begin the span, in the caller's trace or with a link to it, and put its ids on the work."""
+    if contrib.django_is_theirs():
+        span = trace.get_current_span()
+        if span.get_span_context().is_valid:
+            _join(operation, span)
+            return span
     meta = request.META
     parent = link = None
     if "HTTP_TRACEPARENT" in meta:
@@ -36,17 +41,7 @@ def begin(operation: Operation, request: HttpRequest, method: str) -> trace.Span
         else:
             link = caller
     span = _tracer.start(method, SpanKind.SERVER, parent)
-    operation.span = span
-    if isinstance(span, LightSpan):
-        operation.trace_id = span.trace_id.hex()
-        operation.span_id = span.span_id.hex()
-        operation.sampled = span.recording
-    else:
-        ids = span.get_span_context()
-        if ids.is_valid:
-            operation.trace_id = f"{ids.trace_id:032x}"
-            operation.span_id = f"{ids.span_id:016x}"
-            operation.sampled = ids.trace_flags.sampled
+    take_ids(operation, span)
     if not operation.correlation_id:
         # A trace of our own has a random id, which serves as well; a caller's may come again.
         own = parent is None and operation.trace_id
@@ -62,9 +57,37 @@ def begin(operation: Operation, request: HttpRequest, method: str) -> trace.Span
     return span
 
 
+def take_ids(operation: Operation, span: trace.Span) -> None:
+    """Make a span the one of the operation."""
+    operation.span = span
+    if isinstance(span, LightSpan):
+        operation.trace_id = span.trace_id.hex()
+        operation.span_id = span.span_id.hex()
+        operation.sampled = span.recording
+        return
+    ids = span.get_span_context()
+    if ids.is_valid:
+        operation.trace_id = f"{ids.trace_id:032x}"
+        operation.span_id = f"{ids.span_id:016x}"
+        operation.sampled = ids.trace_flags.sampled
+
+
+def _join(operation: Operation, span: trace.Span) -> None:
+    """Their span is the request's: it gets what we know, and they end it."""
+    take_ids(operation, span)
+    operation.theirs = True
+    operation.correlation_id = operation.correlation_id or new_correlation_id()
+    span.set_attribute(ATTRIBUTE, operation.correlation_id)
+
+
 def end(operation: Operation, request: HttpRequest, outcome: Outcome) -> None:
     """Name the span by its route, say what is known of request and answer, and end it."""
     span: trace.Span = operation.span
+    if operation.theirs:
+        if outcome.route != "unmatched":
+            span.set_attribute("http.route", outcome.route)
+        _tell_repeated(span, operation)
+        return
     if span.is_recording():
         span.update_name(outcome.span_name)
         fixed = _fixed(request, outcome)
@@ -74,15 +97,7 @@ def end(operation: Operation, request: HttpRequest, outcome: Outcome) -> None:
             span.attributes.update(_of_this_request(operation, request))
         else:
             span.set_attributes({**fixed.attributes, **_of_this_request(operation, request)})
-        for statement, line in operation.repeated.items():
-            span.add_event(
-                "repeated query",
-                {
-                    "db.query.text": statement,
-                    "times": operation.shapes[statement],
-                    "code.line": line,
-                },
-            )
+        _tell_repeated(span, operation)
         if outcome.status >= 500:
             _tell_error(span, operation, outcome.status)
     span.end()
@@ -130,6 +145,18 @@ def _of_this_request(operation: Operation, request: HttpRequest) -> dict[str, An
     if agent := meta.get("HTTP_USER_AGENT"):
         found["user_agent.original"] = agent[:300]
     return found
+
+
+def _tell_repeated(span: trace.Span, operation: Operation) -> None:
+    for statement, line in operation.repeated.items():
+        span.add_event(
+            "repeated query",
+            {
+                "db.query.text": statement,
+                "times": operation.shapes[statement],
+                "code.line": line,
+            },
+        )
 
 
 def _tell_error(span: trace.Span, operation: Operation, status: int) -> None:

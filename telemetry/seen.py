@@ -112,7 +112,7 @@ class SeenRequest:
         counters = [outcome.requests]
         observations = [(outcome.duration, self._seconds)]
         for read, seconds in operation.pending:
-            queries, durations = children_of(read)
+            queries, durations = read.children or children_of(read)
             counters.append(queries)
             observations.append((durations, seconds))
         operation.pending = []

@@ -230,7 +230,8 @@ class Settings:
     SERVICE_NAME: str = "django"
     #: Where traces go when the environment does not say: otlp, jaeger, console or none.
     TRACES_EXPORTER: str = "otlp"
-    #: Whose spans: own (light ones), or sdk (OpenTelemetry's objects and span processors).
+    #: Whose spans: own (light ones), sdk (OpenTelemetry's objects and span processors), or contrib
+    #: (OpenTelemetry's Django and psycopg instrumentations make them, ours add what they know).
     SPANS: str = "own"
     #: Continue the trace of a caller's ``traceparent``; else begin one with a link to it.
     TRUST_INCOMING_TRACE: bool = True
@@ -276,7 +277,7 @@ class Settings:
 _CHOICES = {
     "TRACES_EXPORTER": {"otlp", "jaeger", "console", "none"},
     "SERVER_TIMING_DATABASE": {"staff", "nobody"},
-    "SPANS": {"own", "sdk"},
+    "SPANS": {"own", "sdk", "contrib"},
 }
 
 

@@ -17,6 +17,7 @@ from telemetry.correlation import new_correlation_id
 from telemetry.db.queries import flush
 from telemetry.logs import get_logger
 from telemetry.logs.exceptions import fields_of, message_of
+from telemetry.request_span import take_ids
 from telemetry.tracing.correlate import ATTRIBUTE
 from telemetry.tracing.light import LightSpan
 from telemetry.tracing.own import OwnTracer
@@ -50,13 +51,8 @@ def work(name: str, logger: str) -> Iterator[Operation]:
     """An operation with a root span, current inside the block, and one line at its end."""
     operation = Operation("")
     span = _tracer.start(name, SpanKind.INTERNAL, None)
-    ids = span.get_span_context()
-    if ids.is_valid:
-        operation.trace_id = f"{ids.trace_id:032x}"
-        operation.span_id = f"{ids.span_id:016x}"
-    operation.sampled = span.is_recording()
+    take_ids(operation, span)
     operation.correlation_id = operation.trace_id or new_correlation_id()
-    operation.span = span
     if isinstance(span, LightSpan):
         span.correlation_id = operation.correlation_id
     else:

@@ -18,6 +18,7 @@ from telemetry.logs.exceptions import message_of
 from telemetry.metrics import definitions as metrics
 from telemetry.metrics.batch import record
 from telemetry.metrics.metric import CounterChild, HistogramChild
+from telemetry.tracing import contrib
 from telemetry.tracing.light import Fixed
 from telemetry.tracing.limits import may_begin_span
 from telemetry.tracing.own import OwnTracer
@@ -93,7 +94,7 @@ def run_query(execute: Execute, sql: Any, params: Any, many: bool, context: dict
 
 def _begin_span(operation: Operation | None, read: Statement, connection: Any) -> trace.Span | None:
     """A client span, where somebody records the work it belongs to."""
-    if operation is not None and not operation.sampled:
+    if (operation is not None and not operation.sampled) or contrib.database_is_theirs():
         return None
     parent = trace.get_current_span()
     if not parent.is_recording() or not may_begin_span(operation):

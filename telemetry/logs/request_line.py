@@ -8,7 +8,9 @@ format or a processor of their own, and for the few requests of which there is m
 
 from __future__ import annotations
 
+import functools
 import logging
+import re
 import time
 from typing import Any
 
@@ -24,6 +26,8 @@ _long_way = pipeline.get_logger(NAME)
 _logger = logging.getLogger(NAME)
 _root = logging.getLogger()
 _LEVELS = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
+
+_PLAIN_PATH = re.compile(r"[\w/.~-]*", re.ASCII).fullmatch
 
 enabled = _logger.isEnabledFor
 
@@ -92,16 +96,26 @@ def write(
         line = (
             f"{begin}{int((now - seconds) * 1e6):06}{template.levels[level]}{correlation_id}"
             f'","trace_id":"{trace_id}","span_id":"{span_id}{template.middle}'
-            f'{_json(mask_text(path))},"status":{status},"duration_seconds":{duration!r},'
+            f'{_path(path)},"status":{status},"duration_seconds":{duration!r},'
             f'"db_queries":{queries},"db_seconds":{query_seconds!r},'
             f'"user_id":{user_id if type(user_id) is int else _json(user_id)},'
-            f'"client_ip":{_json(client_ip)},"response_bytes":{size}}}\n'
+            f'"client_ip":{_quoted(client_ip)},"response_bytes":{size}}}\n'
         ).encode()
     except (TypeError, UnicodeEncodeError):
         # A lone surrogate in the path, a user's key of a type that JSON has not.
         _write_long(level, template, ids, values, more)
         return
     handler.write(line)
+
+
+def _path(path: str) -> str:
+    """Quoted and without secrets, neither of which a plain path needs."""
+    return f'"{path}"' if _PLAIN_PATH(path) else _json(mask_text(path))
+
+
+@functools.lru_cache(maxsize=1000)
+def _quoted(address: str) -> str:
+    return _json(address)
 
 
 def _json(value: Any) -> str:

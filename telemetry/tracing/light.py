@@ -261,7 +261,12 @@ class LightTracer(Tracer):
             made = LightSpan if parent.recording else UnsampledSpan
             span = made(self, name, kind, parent.trace_id)
             span.parent_id = parent.span_id
-            span.trace_state = parent.trace_state
+            if parent.trace_state is not None:
+                span.trace_state = parent.trace_state
+            if parent.correlation_id:
+                span.correlation_id = parent.correlation_id
+                span.fixed = fixed
+                return span
         else:
             span = self._begin(name, kind, parent)
         span.fixed = fixed

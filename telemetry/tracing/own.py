@@ -14,18 +14,16 @@ class OwnTracer:
 
     def __init__(self, scope: str) -> None:
         self._scope = scope
-        self._light: LightTracer | None = None
+        self.start = self._find
 
-    def start(
+    def _find(
         self, name: str, kind: SpanKind, parent: Span | None, fixed: Fixed | None = None
     ) -> Span:
         """A span below ``parent``, a root where it is None."""
-        light = self._light
-        if light is not None:
-            return light.start(name, kind, parent, fixed)
         tracer = trace.get_tracer_provider().get_tracer(self._scope)
         if isinstance(tracer, LightTracer):
-            self._light = tracer
+            # From now on without a detour.
+            self.start = tracer.start
             return tracer.start(name, kind, parent, fixed)
         context = Context() if parent is None else trace.set_span_in_context(parent, Context())
         return tracer.start_span(

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.sampling import (
 )
 
 from telemetry import settings
-from telemetry.tracing import exporters
+from telemetry.tracing import contrib, exporters
 from telemetry.tracing.correlate import CorrelationProcessor
 from telemetry.tracing.light import Decide, LightProvider
 from telemetry.tracing.processor import QueueProcessor
@@ -40,6 +40,8 @@ def install() -> None:
     else:
         trace.set_tracer_provider(LightProvider(decision(), processor.add))
     os.register_at_fork(after_in_child=processor.reset_after_fork)
+    if settings.get().SPANS == "contrib":
+        contrib.activate()
 
 
 def _sdk_provider() -> TracerProvider:

@@ -10,7 +10,7 @@ import requests
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
-from django.db import connection
+from django.db import connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import include, path, re_path
 
@@ -157,6 +157,12 @@ def access(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("counted")
 
 
+def server_cursor(_request: HttpRequest) -> HttpResponse:
+    with transaction.atomic():
+        names = [user.pk for user in get_user_model().objects.iterator(chunk_size=100)]
+    return HttpResponse(str(len(names)))
+
+
 nested = [path("items/<int:pk>/", hello, name="nested")]
 
 urlpatterns = [
@@ -181,6 +187,7 @@ urlpatterns = [
     path("stream-async/", stream_async),
     path("call/", call),
     path("coffee/", coffee),
+    path("server-cursor/", server_cursor),
     path("access/", access),
     path("bound/", bound),
     path("bound-oddly/", bound_oddly),

@@ -15,7 +15,9 @@ SCOPE = {"otel_scope_name": "shop", "otel_scope_version": "1.2"}
 
 
 @pytest.fixture
-def meter() -> metrics.Meter:
+def meter(monkeypatch: pytest.MonkeyPatch) -> metrics.Meter:
+    # Nobody asks the callbacks of a test when it is over.
+    monkeypatch.setattr("telemetry.metrics.opentelemetry._observed", set())
     return metrics.get_meter("shop", "1.2")
 
 

@@ -1,0 +1,152 @@
+"""Commands and traced functions: an ID, a root span and one line of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from opentelemetry.trace import StatusCode
+
+import telemetry
+from telemetry import checks, settings
+from telemetry.logs import masking, pipeline
+from telemetry.metrics.store import Instance
+from tests.conftest import Lines, Spans
+
+pytestmark = pytest.mark.django_db
+
+
+def lines_of(log_lines: Lines, logger: str) -> list[dict[str, object]]:
+    return [line for line in log_lines() if line["logger"] == logger]
+
+
+def test_a_command_has_one_line_and_one_trace(log_lines: Lines, spans: Spans) -> None:
+    call_command("check")
+
+    (line,) = lines_of(log_lines, "telemetry.command")
+    (root,) = [span for span in spans() if span.name == "manage.py check"]
+    assert root.context is not None
+    assert line["operation"] == "manage.py check"
+    assert line["correlation_id"] == line["trace_id"] == f"{root.context.trace_id:032x}"
+    assert line["level"] == "info"
+
+
+def test_a_command_that_fails_says_why(log_lines: Lines, spans: Spans) -> None:
+    class Command(BaseCommand):
+        def handle(self, *args: object, **options: object) -> None:
+            raise CommandError("no such file")
+
+    with pytest.raises(CommandError):
+        call_command(Command())
+
+    (line,) = lines_of(log_lines, "telemetry.command")
+    assert line["level"] == "error"
+    assert line["exception"]["message"] == "no such file"  # type: ignore[index]
+    assert spans()[-1].status.status_code is StatusCode.ERROR
+
+
+def test_a_command_inside_a_command_is_part_of_it(log_lines: Lines) -> None:
+    class Command(BaseCommand):
+        def handle(self, *args: object, **options: object) -> None:
+            call_command("check")
+
+    call_command(Command())
+
+    assert len(lines_of(log_lines, "telemetry.command")) == 1
+
+
+def test_a_traced_function_is_work_of_its_own(log_lines: Lines, spans: Spans) -> None:
+    log = telemetry.get_logger("shop")
+
+    @telemetry.traced("settle")
+    def settle() -> str | None:
+        with telemetry.get_tracer().start_as_current_span("inner"):
+            log.info("settling")
+        return telemetry.get_correlation_id()
+
+    found = settle(), settle()
+
+    assert found[0] != found[1]
+    assert [line["correlation_id"] for line in lines_of(log_lines, "telemetry.work")] == [*found]
+    assert [line["correlation_id"] for line in lines_of(log_lines, "shop")] == [*found]
+    inner, root = spans()[:2]
+    assert inner.parent == root.context
+    assert telemetry.get_correlation_id() is None
+
+
+def test_a_traced_coroutine(log_lines: Lines) -> None:
+    @telemetry.traced("settle")
+    async def settle() -> str | None:
+        await asyncio.sleep(0.01)
+        return telemetry.get_correlation_id()
+
+    async def both() -> list[str | None]:
+        return await asyncio.gather(settle(), settle())
+
+    first, second = asyncio.run(both())
+
+    assert first != second
+    assert len(lines_of(log_lines, "telemetry.work")) == 2
+
+
+def test_an_exception_passes_and_is_told_once(log_lines: Lines, spans: Spans) -> None:
+    @telemetry.traced("settle")
+    def settle() -> None:
+        raise ValueError("empty")
+
+    with pytest.raises(ValueError, match="empty"):
+        settle()
+
+    (line,) = lines_of(log_lines, "telemetry.work")
+    assert line["level"] == "error"
+    (event,) = spans()[-1].events
+    assert event.name == "exception"
+
+
+def test_the_middleware_must_stand_first(settings: object) -> None:
+    assert checks.middleware() == []
+    settings.MIDDLEWARE = ["other.Middleware", checks.MIDDLEWARE]  # type: ignore[attr-defined]
+    assert [found.id for found in checks.middleware()] == ["telemetry.W001"]
+    settings.MIDDLEWARE = []  # type: ignore[attr-defined]
+    assert [found.id for found in checks.middleware()] == ["telemetry.W001"]
+
+
+def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.folder() == []
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/proc/metrics")
+    monkeypatch.setattr("os.access", lambda *_given: False)
+    assert [found.id for found in checks.folder()] == ["telemetry.W002"]
+
+
+def test_keys_to_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = settings.checked({"MASKED_KEYS": ["IBAN", "no name"]})
+    monkeypatch.setattr(settings, "get", lambda: made)
+    masking.masked_keys.cache_clear()
+    try:
+        assert masking.mask({"iban": "DE02", "amount": 1}) == {"iban": "***", "amount": 1}
+        assert [found.id for found in checks.masked_keys()] == ["telemetry.W004"]
+    finally:
+        masking.masked_keys.cache_clear()
+
+
+def test_a_worker_of_gunicorn_without_the_hooks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.setattr("telemetry.metrics.store.instance", Instance())
+    assert checks.alone_among_workers() == ""
+    monkeypatch.setattr("pathlib.Path.read_bytes", lambda _path: b"python\0/bin/gunicorn\0shop")
+    assert checks.alone_among_workers().startswith("telemetry.W003")
+
+
+def test_levels_of_single_loggers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_LEVELS", "shop.quiet=ERROR, shop.loud=debug")
+    pipeline._set_levels()
+    try:
+        assert logging.getLogger("shop.quiet").level == logging.ERROR
+        assert logging.getLogger("shop.loud").level == logging.DEBUG
+    finally:
+        for name in ("shop.quiet", "shop.loud"):
+            logging.getLogger(name).setLevel(logging.NOTSET)

@@ -84,7 +84,8 @@ def measure(server: Server, folder: Path, requests: int) -> dict[str, list[float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--requests", type=int, default=300)
-    parser.add_argument("--only", choices=list(variants.VARIANTS), nargs="*")
+    usual = [name for name in variants.VARIANTS if name != variants.SDK]
+    parser.add_argument("--only", choices=list(variants.VARIANTS), nargs="*", default=usual)
     arguments = parser.parse_args()
     print(f"{arena.machine()}; callgrind, {arguments.requests} requests", flush=True)
     folders: dict[str, Path] = {}

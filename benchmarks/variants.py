@@ -14,6 +14,7 @@ BARE = "bare"
 REFERENCE = "reference assembly"
 OURS = "telemetry"
 ONE_PERCENT = "telemetry, 1 % sampled"
+SDK = "telemetry, SDK spans"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ VARIANTS = {
             "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
             "OTEL_TRACES_SAMPLER_ARG": "0.01",
         },
+        configuration="config/gunicorn.conf.py",
+    ),
+    SDK: Variant(
+        {"DJANGO_SETTINGS_MODULE": "benchmarks.sdk_settings"},
         configuration="config/gunicorn.conf.py",
     ),
 }

@@ -60,6 +60,7 @@ traffic: venv ## send realistic requests to `make up` for DURATION=60 s at RATE=
 bench: venv ## measure what telemetry costs: a request, a scrape, memory
 	@$(RUN) -m benchmarks.request_cost
 	@$(RUN) -m benchmarks.instructions
+	@$(RUN) -m benchmarks.latency
 	@$(RUN) -m benchmarks.scrape
 	@$(RUN) -m benchmarks.memory
 

@@ -11,5 +11,7 @@ OTHER = "OTHER"
 
 def known_method(method: str) -> str:
     """``method`` in capitals if it is one of HTTP's, else ``OTHER``."""
+    if method in METHODS:
+        return method
     upper = method.upper()
     return upper if upper in METHODS else OTHER

@@ -9,7 +9,8 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from opentelemetry import context as context_api
-from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace.propagation import _SPAN_KEY
 
 from telemetry import request_span, settings
 from telemetry.clients import client_ip, loaded_user
@@ -54,7 +55,7 @@ class SeenRequest:
         """Make this the work that runs now, in this thread or task."""
         self._tokens = (
             current.set(self.operation),
-            context_api.attach(trace.set_span_in_context(self.span)),
+            context_api.attach(Context({**context_api.get_current(), _SPAN_KEY: self.span})),
         )
 
     def leave(self) -> None:
@@ -109,16 +110,12 @@ class SeenRequest:
 
     def _count(self, outcome: Outcome) -> None:
         operation = self.operation
-        counters = [outcome.requests]
-        observations = [(outcome.duration, self._seconds)]
+        observations = [(outcome.requests, outcome.duration, self._seconds)]
         for read, seconds in operation.pending:
-            queries, durations = read.children or children_of(read)
-            counters.append(queries)
-            observations.append((durations, seconds))
+            observations.append((*(read.children or children_of(read)), seconds))
         operation.pending = []
         operation.finished = True
-        trace_id = operation.trace_id if operation.sampled else ""
-        record(counters, observations, trace_id, ended=self._in_progress)
+        record(observations, operation.trace_id if operation.sampled else "", self._in_progress)
         if outcome.status >= 500:
             error = operation.error
             kind = "http_5xx" if error is None else type(error).__name__

@@ -167,12 +167,7 @@ def flush(operation: Operation) -> None:
 
 
 def record_queries(queries: list[tuple[Statement, float]], trace_id: str) -> None:
-    found = [(children_of(read), seconds) for read, seconds in queries]
-    record(
-        [children[0] for children, _ in found],
-        [(children[1], seconds) for children, seconds in found],
-        trace_id,
-    )
+    record([(*children_of(read), seconds) for read, seconds in queries], trace_id)
 
 
 def children_of(read: Statement) -> tuple[CounterChild, HistogramChild]:

@@ -15,27 +15,25 @@ from telemetry.metrics.slots import store
 
 #: Seconds that a bucket's exemplar stays before another trace takes its place: a scrape comes every
 #: 15 seconds, and writing one costs as much as all numbers of a request.
-EXEMPLAR_STAYS = 1.0
+EXEMPLAR_STAYS = 5.0
 
 
 def record(
-    counters: Iterable[CounterChild],
-    observations: Iterable[tuple[HistogramChild, float]],
+    observations: Iterable[tuple[CounterChild, HistogramChild, float]],
     trace_id: str = "",
     ended: GaugeChild | None = None,
 ) -> None:
-    """Add 1 to each counter and observe each value; ``trace_id`` of a sampled trace is their
-    exemplar. What ``ended`` is taken off its gauge."""
+    """Add 1 to each counter and observe the value beside it; ``trace_id`` of a sampled trace is the
+    exemplar of all. What ``ended`` is taken off its gauge."""
     buckets = []
     with store.lock:
         cells = store.cells
         if ended is not None:
             cells[ended.slot] -= 1
-        for counter in counters:
+        for counter, histogram, value in observations:
             cells[counter.slot] += 1
-        for child, value in observations:
-            first = child.slot
-            bucket = first + 1 + bisect_left(child.bounds, value)
+            first = histogram.slot
+            bucket = first + 1 + bisect_left(histogram.bounds, value)
             cells[bucket] += 1
             cells[first] += value
             buckets.append((bucket, value))

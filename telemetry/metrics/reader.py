@@ -88,8 +88,10 @@ class Reader:
                 break
         if self._remainder is not None:
             sources.append(self._remainder)
-        if self._store.path is None:
-            # This process could not make its files; its numbers are seen when it answers itself.
+        own = self._store.path
+        if own is None or f"{own.name}.names" not in self._files:
+            # This process could not make its files, or somebody took them away (a cleaner of
+            # temporary folders): its numbers are seen when it answers itself.
             self._read(self._memory)
             sources.append(self._memory)
         return sources
@@ -115,14 +117,12 @@ class Reader:
     def _find_files(self, folder: Path) -> None:
         folded = self._remainder.folded if self._remainder else set()
         found = set()
-        for name in os.listdir(folder):  # noqa: PTH208  quicker
-            named = _FILE.fullmatch(name)
-            if named is None or name in folded:
+        for name, (pid, ticks) in process_files(folder).items():
+            if name in folded:
                 continue
             found.add(name)
             if name not in self._files:
                 try:
-                    pid, ticks = int(named.group(1)), int(named.group(2))
                     path = folder / name.removesuffix(".names")
                     self._files[name] = FileSource(path, pid, ticks)
                 except OSError:
@@ -161,9 +161,13 @@ def identity_of(path: Path) -> Identity | None:
 
 
 def process_files(folder: Path) -> dict[str, tuple[int, int]]:
-    """Names of the processes' name files, with process id and start ticks."""
-    found = {}
-    for name in os.listdir(folder):  # noqa: PTH208
+    """Names of the processes' name files, with process id and start ticks; none in no folder."""
+    found: dict[str, tuple[int, int]] = {}
+    try:
+        names = os.listdir(folder)  # noqa: PTH208  quicker
+    except OSError:
+        return found
+    for name in names:
         if named := _FILE.fullmatch(name):
             found[name] = (int(named.group(1)), int(named.group(2)))
     return found

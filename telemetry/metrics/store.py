@@ -76,7 +76,9 @@ class Instance:
     def add_worker(self) -> None:
         """Count this process among those that answer requests."""
         if self.folder is not None:
-            (self.folder / f"worker-{os.getpid()}").touch()
+            # A worker that is not counted serves all the same.
+            with suppress(OSError):
+                (self.folder / f"worker-{os.getpid()}").touch()
 
     def workers(self) -> list[int]:
         """Process ids of the living workers."""

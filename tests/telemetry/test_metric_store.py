@@ -328,6 +328,19 @@ def test_random_bytes_in_any_file_never_stop_the_scrape(instance: Instance) -> N
     assert instance.value("hits_total", page="a") >= 4
 
 
+def test_a_folder_that_somebody_removed_costs_the_numbers_of_others(instance: Instance) -> None:
+    add(HITS, 4)(instance.store)
+    instance.process(add(HITS, 2), end=nothing)
+    for file in instance.folder.iterdir():
+        file.unlink()
+    instance.folder.rmdir()
+
+    add(HITS, 1)(instance.store)
+    fold(instance.folder, instance.store)
+
+    assert instance.value("hits_total", page="a") == 5
+
+
 def test_a_number_that_no_counter_can_have_is_left_out(instance: Instance) -> None:
     add(HITS, 4)(instance.store)
     for damage in (float("nan"), float("inf"), -5.0):

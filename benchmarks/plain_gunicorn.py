@@ -8,7 +8,7 @@ os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 
 def pre_fork(_arbiter: object, _worker: object) -> None:
-    """As the service's own: full collections come by chance, and cost as much as 30 requests."""
+    """As the service's own."""
     gc.freeze()
 
 

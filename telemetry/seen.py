@@ -78,7 +78,7 @@ class SeenRequest:
             flags = "01" if operation.sampled else "00"
             timing += f', traceparent;desc="00-{operation.trace_id}-{operation.span_id}-{flags}"'
         # Django's dictionary of headers checks and encodes each value; ours are plain ASCII.
-        # Written into what is behind it, the two cost 2 thousand instructions instead of 12.
+        # Written into what is behind it, this method takes 15 thousand instructions, not 34.
         headers = response.headers._store  # noqa: SLF001
         headers[_CORRELATION] = (HEADER, operation.correlation_id)
         if given := headers.get(_TIMING):

@@ -1,7 +1,6 @@
 """Everything that one request counts, written under one lock.
 
-Three observations one by one are three locks and three looks for an exemplar's place; as one batch
-they cost a third (``docs/performance.md``).
+One by one, three observations are six locks and three looks at the clock.
 """
 
 from __future__ import annotations

@@ -94,7 +94,10 @@ def test_client_metrics_log_and_database_agree(server: Server, servers_database:
         f"{measured:.0f} in http_requests_total, {rows} rows"
     )
     assert answered + lost == REQUESTS
-    assert lost <= THREADS
+    # A killed worker had accepted connections that no thread had looked at yet: those are lost and
+    # counted nowhere. What was begun is at most one request a thread.
+    assert lost <= CLIENTS
+    assert rows - answered <= THREADS
     assert answered <= written <= measured <= rows <= answered + lost
     assert measured == timed == inserted
 

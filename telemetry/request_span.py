@@ -165,6 +165,11 @@ def _tell_error(span: trace.Span, operation: Operation, status: int) -> None:
         span.set_attribute("error.type", str(status))
         span.set_status(Status(StatusCode.ERROR))
         return
+    tell_exception(span, error)
+
+
+def tell_exception(span: trace.Span, error: BaseException) -> None:
+    """What ended the work of a span: its type, its status and one event."""
     span.set_attribute("error.type", type(error).__qualname__)
     span.set_status(Status(StatusCode.ERROR, message_of(error)))
     # An event of our own: record_exception would show local paths and row values.

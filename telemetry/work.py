@@ -9,15 +9,15 @@ from contextlib import contextmanager
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind
 from opentelemetry.util._decorator import _agnosticcontextmanager
 
 from telemetry.context import Operation, current
 from telemetry.correlation import new_correlation_id
 from telemetry.db.queries import flush
 from telemetry.logs import get_logger
-from telemetry.logs.exceptions import fields_of, message_of
-from telemetry.request_span import take_ids
+from telemetry.logs.exceptions import fields_of
+from telemetry.request_span import take_ids, tell_exception
 from telemetry.tracing.correlate import ATTRIBUTE
 from telemetry.tracing.light import LightSpan
 from telemetry.tracing.own import OwnTracer
@@ -78,16 +78,7 @@ def work(name: str, logger: str) -> Iterator[Operation]:
 
 def _end_span(span: trace.Span, error: BaseException | None) -> None:
     if error is not None and span.is_recording():
-        kind = type(error)
-        span.set_attribute("error.type", kind.__qualname__)
-        span.set_status(StatusCode.ERROR, message_of(error))
-        span.add_event(
-            "exception",
-            {
-                "exception.type": f"{kind.__module__}.{kind.__qualname__}",
-                "exception.message": message_of(error),
-            },
-        )
+        tell_exception(span, error)
     span.end()
 
 

@@ -55,10 +55,6 @@ class GaugeChild(Child):
     def set(self, value: float) -> None:
         store.cells[self.slot] = value
 
-    def unset(self) -> None:
-        """Tell nothing from this process until it is set again."""
-        store.cells[self.slot] = float("nan")
-
 
 class HistogramChild(Child):
     __slots__ = ("bounds",)

@@ -74,6 +74,3 @@ class ConvertingExporter:
 
     def stop_retrying(self) -> None:
         """The exporter's own shutdown would be needed for that, and would end it for good."""
-
-    def close(self) -> None:
-        self._exporter.shutdown()

@@ -8,8 +8,6 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from telemetry.tracing.light import LightSpan
-
 _propagator = TraceContextTextMapPropagator()
 
 #: A tracestate longer than this is dropped, as the recommendation allows (section 3.3.1.5).
@@ -30,13 +28,3 @@ def extract(traceparent: str | None, tracestate: str | None) -> trace.SpanContex
 def inject(span: trace.Span, headers: MutableMapping[str, str]) -> None:
     """Put ``traceparent`` of ``span`` on outgoing headers. Baggage is not passed on."""
     _propagator.inject(headers, trace.set_span_in_context(span, Context()))
-
-
-def traceparent(span: trace.Span) -> str:
-    """The header's value for ``span``, empty when it has no ids."""
-    if isinstance(span, LightSpan):
-        flags = "01" if span.recording else "00"
-        return f"00-{span.trace_id.hex()}-{span.span_id.hex()}-{flags}"
-    headers: dict[str, str] = {}
-    inject(span, headers)
-    return headers.get("traceparent", "")

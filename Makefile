@@ -7,7 +7,7 @@ LINT_ENVIRONMENT := DEMO=1 DATABASE_URL=postgresql://lint@127.0.0.1/lint
 PROGRAMS := monitoring/tools/build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic bench soak lock dashboards
+.PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic bench soak lock rules dashboards
 # Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
 export
 
@@ -49,6 +49,7 @@ lint: venv ## format, lint, types, import directions, dashboards
 	@$(VENV)/bin/ruff check --quiet .
 	@$(LINT_ENVIRONMENT) $(VENV)/bin/lint-imports --no-cache > $(VENV)/lint-imports.txt || { cat $(VENV)/lint-imports.txt; exit 1; }
 	@$(LINT_ENVIRONMENT) $(VENV)/bin/mypy
+	@$(RUN) -m monitoring.alerts.generate --check
 	@$(RUN) -m monitoring.grafana.generate --check
 
 format: venv ## let ruff put the code in order
@@ -71,6 +72,9 @@ soak: venv ## 20,000 requests over dying workers counted in four places; memory 
 
 lock: venv ## compile requirements/*.in anew; UPGRADE=1 takes the newest releases
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" requirements/lock.sh $(if $(UPGRADE),--upgrade)
+
+rules: venv ## generate Prometheus' rules from the table of thresholds and objectives
+	@$(RUN) -m monitoring.alerts.generate
 
 dashboards: venv ## generate the Grafana dashboards
 	@$(RUN) -m monitoring.grafana.generate

@@ -71,6 +71,7 @@ def start() -> None:
     with _starting:
         if not _started:
             instance.add_worker()
+            metrics.PROCESS_WORKER_STARTS.child().inc()
             if problem := checks.alone_among_workers():
                 logger.warning(problem)
             threading.Thread(target=_refresh, name="telemetry-refresh", daemon=True).start()

@@ -116,6 +116,10 @@ PROCESS_MAX_FDS = GaugeMetric(
 PROCESS_WORKERS = GaugeMetric(
     "process_workers", "Processes of the instance that answer requests.", scraped=True
 )
+PROCESS_WORKER_STARTS = CounterMetric(
+    "process_worker_starts_total",
+    "Worker processes that the instance started, those that are gone included.",
+)
 SPANS_DROPPED = CounterMetric(
     "telemetry_spans_dropped_total",
     "Spans that did not reach the exporter or were refused by it.",
@@ -173,6 +177,7 @@ DEFINITIONS: tuple[Metric[Any], ...] = (
     PROCESS_OPEN_FDS,
     PROCESS_MAX_FDS,
     PROCESS_WORKERS,
+    PROCESS_WORKER_STARTS,
     SPANS_DROPPED,
     SERIES_DROPPED,
     STORE_UNREADABLE,

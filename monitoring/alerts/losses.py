@@ -1,0 +1,61 @@
+"""Alerts about telemetry that does not arrive: what the service itself loses."""
+
+from __future__ import annotations
+
+from monitoring.alerts.alert import Alert
+from monitoring.alerts.table import JOB, THRESHOLDS
+from monitoring.alerts.words import bound
+
+_SERVICE = f'job="{JOB}"'
+
+
+def alerts() -> list[Alert]:
+    return [_spans(), _series(), _store()]
+
+
+def _grows(name: str, metric: str, by: str) -> str:
+    limit = THRESHOLDS[name]
+    return f"sum by ({by}) (increase({metric}{{{_SERVICE}}}[{limit.window}])) > {limit.above:g}"
+
+
+def _spans() -> Alert:
+    return Alert(
+        "TelemetrySpansDropped",
+        "warning",
+        _grows("TelemetrySpansDropped", "telemetry_spans_dropped_total", "job, instance, reason"),
+        "{{ $labels.instance }} loses spans: {{ $labels.reason }}",
+        f"""{{{{ $value | humanize }}}} spans in {bound(THRESHOLDS["TelemetrySpansDropped"].window)}
+        did not reach Jaeger. Traces have holes or are missing; requests are not affected. Reason
+        export_failed: the receiver is away or refuses; queue_full: it is too slow; span_limit: one
+        request made too many spans.""",
+        "monitoring-itself",
+        ("job", "instance"),
+    )
+
+
+def _series() -> Alert:
+    return Alert(
+        "TelemetrySeriesDropped",
+        "warning",
+        _grows("TelemetrySeriesDropped", "telemetry_series_dropped_total", "job, instance, metric"),
+        "{{ $labels.metric }} of {{ $labels.instance }} has too many series",
+        """A label of this metric takes ever new values: an id, a path, a text of a user. What is
+        past the bound is counted in one series with the label value "overflow"; totals stay right.
+        A release that added the label is the usual cause.""",
+        "monitoring-itself",
+        ("job", "instance"),
+    )
+
+
+def _store() -> Alert:
+    return Alert(
+        "TelemetryStoreUnreadable",
+        "warning",
+        _grows("TelemetryStoreUnreadable", "telemetry_store_unreadable_total", "job, instance"),
+        "{{ $labels.instance }} cannot read a part of its metrics",
+        """A file of the metrics' store is damaged or was cut: a full disk, or somebody wrote into
+        the folder. Figures of one worker may be missing from sums until the instance is started
+        again.""",
+        "monitoring-itself",
+        ("job", "instance"),
+    )

@@ -1,0 +1,123 @@
+"""What alerts, dashboards and a federating Prometheus share, named ``level:metric:operations``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monitoring.alerts.table import JOB, OBJECTIVES, PERIOD, Objective
+
+Rule = dict[str, Any]
+
+_SERVICE = f'job="{JOB}"'
+#: Windows of the burn rates; for the long ones how many five minutes they hold.
+WINDOWS = {"5m": 0, "30m": 0, "1h": 0, "2h": 0, "6h": 72, "1d": 288, "3d": 864}
+
+
+def groups() -> list[dict[str, Any]]:
+    """The groups of ``recording.yml``. Rules of a group run one after another."""
+    return [
+        {"name": "service-rates", "rules": _rates()},
+        *({"name": f"slo-{objective.name}", "rules": _slo(objective)} for objective in OBJECTIVES),
+        # A month of samples is read for it, so it is not read every 15 seconds.
+        {"name": "slo-budgets", "interval": "5m", "rules": [_remaining()]},
+    ]
+
+
+def _rates() -> list[Rule]:
+    requests = f"http_requests_total{{{_SERVICE}}}[5m]"
+    failed = f'http_requests_total{{{_SERVICE}, status=~"5.."}}[5m]'
+    duration = f"http_request_duration_seconds_bucket{{{_SERVICE}}}[5m]"
+    statements = f"database_query_duration_seconds_bucket{{{_SERVICE}}}[5m]"
+    found = []
+    for labels in ("job", "job, instance", "job, endpoint"):
+        level = labels.replace(", ", "_")
+        found += [
+            _rule(f"{level}:http_requests:rate5m", f"sum by ({labels}) (rate({requests}))"),
+            _rule(
+                f"{level}:http_requests_failed:rate5m",
+                # A job without a 5xx so far has failed at a rate of 0, not at none.
+                f"sum by ({labels}) (rate({failed})) or 0 * {level}:http_requests:rate5m",
+            ),
+        ]
+    return [
+        *found,
+        _rule(
+            "job_le:http_request_duration_seconds:rate5m", f"sum by (job, le) (rate({duration}))"
+        ),
+        _rule(
+            "job_le:database_query_duration_seconds:rate5m",
+            f"sum by (job, le) (rate({statements}))",
+        ),
+        _rule(
+            "job:database_queries:rate5m",
+            f"sum by (job) (rate(database_queries_total{{{_SERVICE}}}[5m]))",
+        ),
+    ]
+
+
+def _slo(objective: Objective) -> list[Rule]:
+    """For each promise: events and errors in each window, and the share of errors in them."""
+    every = f'{_SERVICE}, endpoint=~"{objective.endpoints}"'
+    timed = f'{every}, endpoint!~"{objective.not_timed}"'
+    return [
+        *_promise(
+            {"slo": objective.name, "sli": "availability"},
+            objective.availability,
+            f"http_requests_total{{{every}}}",
+            f'http_requests_total{{{every}, status=~"5.."}}',
+        ),
+        *_promise(
+            {"slo": objective.name, "sli": "latency"},
+            objective.latency,
+            f"http_request_duration_seconds_count{{{timed}}}",
+            f'http_request_duration_seconds_bucket{{{timed}, le="{objective.seconds}"}}',
+        ),
+    ]
+
+
+def _promise(labels: dict[str, str], share: float, events: str, counted: str) -> list[Rule]:
+    """``counted``: the bad events, or for latency the good ones."""
+    this = f'{{slo="{labels["slo"]}", sli="{labels["sli"]}"}}'
+    rules = [_rule("slo:objective:ratio", f"vector({share})", labels | {"job": JOB})]
+    for window, times in WINDOWS.items():
+        if times:
+            # The average of what is recorded, times the five minutes in the window: three days of
+            # raw series would be too many samples to read every 15 seconds.
+            total, bad = (
+                f"avg_over_time(slo:sli_{kind}:increase5m{this}[{window}]) * {times}"
+                for kind in ("events", "errors")
+            )
+        else:
+            total = f"sum by (job) (increase({events}[{window}]))"
+            found = f"sum by (job) (increase({counted}[{window}]))"
+            latency = labels["sli"] == "latency"
+            # Where nothing failed yet there is no series of failures: that is 0 errors.
+            bad = f"{total} - {found}" if latency else f"{found} or 0 * {total}"
+        rules += [
+            _rule(f"slo:sli_events:increase{window}", total, labels),
+            _rule(f"slo:sli_errors:increase{window}", bad, labels),
+            _rule(
+                f"slo:sli_error:ratio{window}",
+                f"slo:sli_errors:increase{window}{this} / "
+                f"(slo:sli_events:increase{window}{this} > 0)",
+                labels,
+            ),
+        ]
+    return rules
+
+
+def _remaining() -> Rule:
+    bad, total = (
+        f"sum_over_time(slo:sli_{kind}:increase5m[{PERIOD}])" for kind in ("errors", "events")
+    )
+    return _rule(
+        "slo:error_budget_remaining:ratio",
+        f"1 - ({bad} / ({total} > 0)) / (1 - slo:objective:ratio)",
+    )
+
+
+def _rule(name: str, expression: str, labels: dict[str, str] | None = None) -> Rule:
+    rule: Rule = {"record": name, "expr": expression}
+    if labels:
+        rule["labels"] = labels
+    return rule

@@ -5,7 +5,9 @@ need the same rules on other ports, or sixty times as fast: this writes them, so
 a second copy.
 
     python -m monitoring.render --out DIR --api 127.0.0.1:8081 --prometheus 127.0.0.1:9091 \\
-        --alertmanager 127.0.0.1:9094 --jaeger-metrics 127.0.0.1:8889 [--speed 30] [--webhook URL]
+        --alertmanager 127.0.0.1:9094 --jaeger-metrics 127.0.0.1:8889 \\
+        --notifications 127.0.0.1:9099 [--speed 30] [--receivers FILE]
+        [--grafana URL] [--jaeger URL] [--runbooks URL]
 """
 
 from __future__ import annotations
@@ -13,12 +15,19 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from monitoring.alerts import alert
+
 HERE = Path(__file__).resolve().parent
+
+#: Addresses in the shipped files that are put in place of one another.
+_NOTIFICATIONS = "http://notifications:9099"
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
@@ -39,6 +48,24 @@ def duration(value: float) -> str:
     return f"{max(round(value * 1000), 1)}ms"
 
 
+@dataclass(frozen=True)
+class Links:
+    """Where the links of the alerts lead: addresses as people reach them."""
+
+    grafana: str = alert.GRAFANA
+    jaeger: str = alert.JAEGER
+    runbooks: str = alert.RUNBOOKS
+
+    def put(self, text: str) -> str:
+        for shipped, wanted in (
+            (alert.GRAFANA, self.grafana),
+            (alert.JAEGER, self.jaeger),
+            (alert.RUNBOOKS, self.runbooks),
+        ):
+            text = text.replace(shipped, wanted.rstrip("/"))
+        return text
+
+
 def render(
     out: Path,
     *,
@@ -46,13 +73,15 @@ def render(
     alertmanager: str,
     jaeger_metrics: str,
     prometheus: str,
+    notifications: str,
     speed: float = 1.0,
-    webhook: str | None = None,
+    links: Links | None = None,
+    receivers: Path | None = None,
 ) -> None:
     """Write ``out/prometheus`` and ``out/alertmanager``.
 
     Addresses are ``host:port``. ``speed`` divides every duration: intervals, ``for``, ranges.
-    ``webhook`` is an address that gets all notifications.
+    ``receivers`` is a file with receivers that replace those of the same name.
     """
     if speed <= 0:
         raise ValueError("speed must be positive")
@@ -78,8 +107,11 @@ def render(
         rules = _load(file)
         if speed != 1:
             _hurry(rules, speed, scrape)
+        for rule in (rule for group in rules["groups"] for rule in group["rules"]):
+            if links and "annotations" in rule:
+                rule["annotations"] = {k: links.put(v) for k, v in rule["annotations"].items()}
         _write(folder / "rules" / file.name, rules)
-    _alertmanager(out / "alertmanager", speed, webhook)
+    _alertmanager(out / "alertmanager", speed, notifications, receivers)
 
 
 def _hurry(rules: dict[str, Any], speed: float, scrape: float) -> None:
@@ -98,19 +130,34 @@ def _hurry(rules: dict[str, Any], speed: float, scrape: float) -> None:
                     rule[name] = duration(seconds(rule[name]) / speed)
 
 
-def _alertmanager(folder: Path, speed: float, webhook: str | None) -> None:
+def _alertmanager(folder: Path, speed: float, notifications: str, receivers: Path | None) -> None:
     configuration = _load(HERE / "alertmanager/alertmanager.yml")
     if speed != 1:
-        routes = [configuration["route"], *configuration["route"].get("routes", [])]
-        for route in routes:
+        for route in _routes(configuration["route"]):
             for name in ("group_wait", "group_interval", "repeat_interval"):
                 if name in route:
                     route[name] = duration(seconds(route[name]) / speed)
-    if webhook:
-        for receiver in configuration["receivers"]:
-            receiver["webhook_configs"] = [{"url": webhook, "send_resolved": True}]
+    if receivers:
+        chosen = {receiver["name"]: receiver for receiver in _load(receivers)["receivers"]}
+        known = {receiver["name"] for receiver in configuration["receivers"]}
+        if unknown := sorted(chosen.keys() - known):
+            raise ValueError(f"{receivers}: no route leads to {', '.join(unknown)}")
+        configuration["receivers"] = [
+            chosen.get(receiver["name"], receiver) for receiver in configuration["receivers"]
+        ]
+    for receiver in configuration["receivers"]:
+        for webhook in receiver.get("webhook_configs", []):
+            if "url" in webhook:
+                webhook["url"] = webhook["url"].replace(_NOTIFICATIONS, f"http://{notifications}")
     folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(HERE / "alertmanager/templates", folder / "templates", dirs_exist_ok=True)
     _write(folder / "alertmanager.yml", configuration)
+
+
+def _routes(route: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield route
+    for child in route.get("routes", []):
+        yield from _routes(child)
 
 
 def _load(file: Path) -> dict[str, Any]:
@@ -125,11 +172,18 @@ def _write(file: Path, content: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Derive a runnable configuration of the stack.")
     parser.add_argument("--out", type=Path, required=True)
-    for name in ("api", "alertmanager", "jaeger-metrics", "prometheus"):
+    for name in ("api", "alertmanager", "jaeger-metrics", "prometheus", "notifications"):
         parser.add_argument(f"--{name}", required=True, metavar="HOST:PORT")
     parser.add_argument("--speed", type=float, default=1.0)
-    parser.add_argument("--webhook")
-    render(**vars(parser.parse_args()))
+    parser.add_argument("--receivers", type=Path)
+    for field in fields(Links):
+        parser.add_argument(f"--{field.name}", default=field.default, metavar="URL")
+    given = vars(parser.parse_args())
+    links = Links(**{field.name: given.pop(field.name) for field in fields(Links)})
+    try:
+        render(**given, links=links)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"{error}\n")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from monitoring.render import render
+from monitoring.render import Links, render
 from monitoring.tools.build import PROGRAMS, go_problem
 from scripts.local import ports
 from scripts.local.layout import ROOT, Layout
@@ -24,6 +24,7 @@ _PROGRESS_EVERY = 30.0
 
 #: Part, the tool of monitoring/tools it belongs to, and the ports it must have for itself.
 _NEEDS = {
+    "notifications": ("NOTIFICATIONS_PORT",),
     "alertmanager": ("ALERTMANAGER_PORT",),
     "prometheus": ("PROMETHEUS_SERVER_PORT",),
     "jaeger": (
@@ -58,10 +59,12 @@ class Stack:
             alertmanager=self.layout.address("ALERTMANAGER_PORT"),
             jaeger_metrics=self.layout.address("JAEGER_METRICS_PORT"),
             prometheus=self.layout.address("PROMETHEUS_SERVER_PORT"),
+            notifications=self.layout.address("NOTIFICATIONS_PORT"),
+            links=Links(jaeger=self.layout.url("JAEGER_QUERY_PORT")),
             speed=self.speed,
         )
         for name in _NEEDS:
-            if _path(name):
+            if name == "notifications" or _path(name):
                 self._try(name)
             elif problem := go_problem():
                 self.missing[name] = (
@@ -109,6 +112,8 @@ class Stack:
 
     def _part(self, name: str) -> Part:
         config = self.layout.folder / "config"
+        if name == "notifications":
+            return notifications(self.layout)
         if name == "jaeger":
             return jaeger(self.layout)
         if name == "prometheus":
@@ -186,6 +191,17 @@ def alertmanager(layout: Layout, configuration: Path) -> Part:
     ]
     ready = layout.url("ALERTMANAGER_PORT", "/-/ready")
     return Part("alertmanager", command, layout.logs / "alertmanager.log", ready)
+
+
+def notifications(layout: Layout) -> Part:
+    """The receiver that prints what would have been sent, into its log."""
+    command = [
+        *(sys.executable, str(ROOT / "monitoring/notifications.py")),
+        *("--port", str(layout.port("NOTIFICATIONS_PORT"))),
+        *("--file", str(layout.logs / "notifications.jsonl")),
+    ]
+    ready = layout.url("NOTIFICATIONS_PORT")
+    return Part("notifications", command, layout.logs / "notifications.log", ready)
 
 
 def jaeger(layout: Layout) -> Part:

@@ -20,6 +20,12 @@ def rows(layout: Layout) -> list[tuple[str, str, str, str]]:
         ("Metrics", f"{api}/metrics", f"the same on {metrics}", f"{api}/metrics"),
         ("Prometheus", prometheus, _NO_PAGE, f"{prometheus}/-/ready"),
         ("Alertmanager", alertmanager, "", f"{alertmanager}/-/ready"),
+        (
+            "Notifications",
+            layout.url("NOTIFICATIONS_PORT"),
+            f"printed to {layout.logs / 'notifications.log'}",
+            layout.url("NOTIFICATIONS_PORT"),
+        ),
         ("Jaeger", jaeger, _NO_PAGE, f"{jaeger}/api/services"),
     ]
 
@@ -29,7 +35,7 @@ def text(layout: Layout, missing: dict[str, str], *, stack: bool = True) -> str:
     lines = []
     for name, address, note, ready in rows(layout):
         part = name.lower()
-        if part in {"prometheus", "alertmanager", "jaeger"}:
+        if part in {"prometheus", "alertmanager", "notifications", "jaeger"}:
             if not stack:
                 continue
             if part in missing:

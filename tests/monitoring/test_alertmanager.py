@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from monitoring.render import HERE
+from monitoring.alerts.generate import ALERTS
+from monitoring.render import HERE, render
 from monitoring.tools.build import find
 from scripts.local.layout import PORTS, Layout
-from scripts.local.stack import alertmanager
+from scripts.local.parts import Part
+from scripts.local.stack import alertmanager, notifications
 from scripts.postgres import free_port
 from scripts.servers import poll
-from tests.monitoring.test_rules import alerts
 
 SHIPPED = HERE / "alertmanager/alertmanager.yml"
-RECEIVERS = {"critical": "page", "warning": "ticket"}
+EXAMPLES = sorted((HERE / "alertmanager/receivers").glob("*.yml"))
+RULES = {alert.name: alert.rule() for alerts in ALERTS.values() for alert in alerts}
+#: Severity and team, and who is told.
+RECEIVERS = {
+    ("critical", "backend"): "page-backend",
+    ("critical", "platform"): "page-platform",
+    ("warning", "backend"): "ticket-backend",
+    ("warning", "platform"): "ticket-platform",
+    ("none", "platform"): "dead-mans-switch",
+}
 
 
 def amtool(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -30,55 +42,217 @@ def amtool(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def derived(
+    folder: Path, *, speed: float = 1, receivers: Path | None = None, to: str = "h:1"
+) -> Path:
+    addresses = dict.fromkeys(("api", "alertmanager", "jaeger_metrics", "prometheus"), "h:1")
+    render(folder, **addresses, notifications=to, speed=speed, receivers=receivers)
+    return folder / "alertmanager/alertmanager.yml"
+
+
 def test_the_configuration_is_valid() -> None:
     assert amtool("check-config", str(SHIPPED)).returncode == 0
 
 
-@pytest.mark.parametrize("name", alerts())
-def test_an_alert_reaches_the_receiver_of_its_severity(name: str) -> None:
-    labels = {"alertname": name, **alerts()[name]["labels"]}
+@pytest.mark.parametrize("name", RULES)
+def test_an_alert_reaches_the_receiver_of_its_severity_and_team(name: str) -> None:
+    labels = {"alertname": name, **RULES[name]["labels"]}
 
     result = amtool(
         *("config", "routes", "test", f"--config.file={SHIPPED}"),
         *(f"{key}={value}" for key, value in labels.items()),
     )
 
-    assert result.stdout.strip() == RECEIVERS[labels["severity"]], result.stderr
+    assert result.stdout.strip() == RECEIVERS[labels["severity"], labels["team"]], result.stderr
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.stem)
+def test_an_example_of_a_receiver_fits_in(example: Path, tmp_path: Path) -> None:
+    file = derived(tmp_path, receivers=example)
+
+    result = amtool("check-config", str(file))
+
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.stem)
+def test_secrets_come_from_files_alone(example: Path) -> None:
+    text = example.read_text()
+
+    assert "_file: /etc/alertmanager/secrets/" in text
+    for secret in ("auth_password:", "api_url:", "routing_key:", "credentials:", "url: http"):
+        assert secret not in text
+
+
+def test_a_receiver_that_no_route_leads_to_is_refused(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text("receivers: [{name: nobody-knows}]")
+
+    with pytest.raises(ValueError, match="nobody-knows"):
+        derived(tmp_path, receivers=wrong)
+
+
+MESSAGE = {
+    "status": "firing",
+    "receiver": "page-backend",
+    "groupLabels": {},
+    "commonLabels": {"alertname": "A", "service": "s", "severity": "critical"},
+    "commonAnnotations": {},
+    "externalURL": "http://a",
+    "alerts": [
+        {
+            "status": "firing",
+            "labels": {"alertname": "A", "endpoint": "/<x>/"},
+            "annotations": {
+                "summary": "10 % <b> fail",
+                "description": "It does.",
+                "runbook_url": "r.md",
+                "dashboard_url": "http://g/d/x?a=1&b=2",
+                "traces_url": "http://j/search",
+            },
+            "startsAt": "2026-11-24T10:00:00Z",
+            "endsAt": "0001-01-01T00:00:00Z",
+            "generatorURL": "http://p",
+            "fingerprint": "1",
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ["title", "text", "slack", "html"])
+@pytest.mark.parametrize("status", ["firing", "resolved"])
+def test_a_message_says_what_it_is_and_where_to_look(
+    name: str, status: str, tmp_path: Path
+) -> None:
+    message = json.loads(json.dumps(MESSAGE))
+    message["status"] = message["alerts"][0]["status"] = status
+    message["alerts"][0]["endsAt"] = "2026-11-24T10:30:00Z"
+    data = tmp_path / "data.json"
+    data.write_text(json.dumps(message))
+
+    result = amtool(
+        *("template", "render", f"--template.data={data}"),
+        f"--template.glob={HERE}/alertmanager/templates/*.tmpl",
+        *(("--template.type=html",) if name == "html" else ()),
+        f'--template.text={{{{ template "tracker.{name}" . }}}}',
+    )
+
+    assert result.returncode == 0, result.stderr
+    said = result.stdout
+    if name == "title":
+        assert said.strip() == f"[{status.upper()}{' 1' * (status == 'firing')}] s critical: A"
+        return
+    assert "http://j/search" in said
+    assert "r.md" in said
+    assert "2026-11-24 10:00" in said
+    assert ("10:30" in said) == (status == "resolved")
+    assert ("10 % &lt;b&gt; fail" if name == "html" else "10 % <b> fail") in said
+
+
+class Running:
+    """A real Alertmanager with the shipped configuration, sixty times as fast, and who it tells."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.url = layout.url("ALERTMANAGER_PORT")
+        self.receiver = layout.url("NOTIFICATIONS_PORT")
+        self.kept = layout.logs / "notifications.jsonl"
+
+    def send(self, *labels: dict[str, str]) -> None:
+        answer = requests.post(
+            f"{self.url}/api/v2/alerts", json=[{"labels": each} for each in labels], timeout=5
+        )
+        answer.raise_for_status()
+
+    def state(self, name: str, service: str) -> dict[str, Any]:
+        found: list[dict[str, Any]] = requests.get(f"{self.url}/api/v2/alerts", timeout=5).json()
+        return next(
+            (
+                alert["status"]
+                for alert in found
+                if (alert["labels"]["alertname"], alert["labels"]["service"]) == (name, service)
+            ),
+            {},
+        )
+
+    def told(self, service: str) -> list[tuple[str, list[str]]]:
+        """Receiver and alerts of each notification about a service."""
+        if not self.kept.exists():
+            return []
+        lines = [json.loads(line) for line in self.kept.read_text().splitlines()]
+        return [
+            (line["receiver"], sorted(alert["labels"]["alertname"] for alert in line["alerts"]))
+            for line in lines
+            if line["commonLabels"]["service"] == service
+        ]
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real Alertmanager with the shipped configuration."""
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     if find("alertmanager") is None:
         pytest.skip("not built: alertmanager (make tools)")
     layout = Layout(tmp_path_factory.mktemp("am"), {name: free_port() for name in PORTS})
     layout.make()
-    part = alertmanager(layout, SHIPPED)
-    part.start()
+    file = derived(layout.folder, speed=30, to=layout.address("NOTIFICATIONS_PORT"))
+    parts: list[Part] = [notifications(layout), alertmanager(layout, file)]
     try:
-        assert part.wait_until_ready(20), part.last_words()
-        yield layout.url("ALERTMANAGER_PORT")
+        for part in parts:
+            part.start()
+            assert part.wait_until_ready(20), part.last_words()
+        yield Running(layout)
     finally:
-        part.stop()
+        for part in parts:
+            part.stop()
 
 
-def send(url: str, *labels: dict[str, str]) -> None:
-    requests.post(f"{url}/api/v2/alerts", json=[{"labels": each} for each in labels], timeout=5)
-
-
-def state(url: str, name: str) -> dict[str, Any]:
-    found: list[dict[str, Any]] = requests.get(f"{url}/api/v2/alerts", timeout=5).json()
-    return next((alert["status"] for alert in found if alert["labels"]["alertname"] == name), {})
+def labels(name: str, service: str, **more: str) -> dict[str, str]:
+    return {"alertname": name, **RULES[name]["labels"], "service": service, **more}
 
 
 @pytest.mark.servers
-def test_a_critical_alert_silences_the_warnings_of_its_service(running: str) -> None:
-    send(
-        running,
-        {"alertname": "HighErrorRate", "severity": "critical", "service": "one"},
-        {"alertname": "HighResponseTime", "severity": "warning", "service": "one"},
-        {"alertname": "HighMemoryUsage", "severity": "warning", "service": "two"},
+def test_a_dead_database_is_one_notification(running: Running) -> None:
+    instances = [f"i{number}" for number in range(10)]
+
+    running.send(
+        *(labels("DatabaseConnectionErrors", "one", instance=name) for name in instances),
+        labels("HighErrorRate", "one"),
+        labels("HighResponseTime", "one"),
+        *(labels("EndpointFailing", "one", endpoint=name) for name in instances),
     )
 
-    poll(lambda: state(running, "HighResponseTime").get("inhibitedBy"), 10, "it is not inhibited")
-    assert state(running, "HighMemoryUsage")["inhibitedBy"] == []
+    told = poll(lambda: running.told("one"), 10, "nobody was told")
+    assert told == [("page-backend", ["DatabaseConnectionErrors"] * 10 + ["HighErrorRate"])]
+    assert running.state("HighResponseTime", "one")["inhibitedBy"]
+
+
+@pytest.mark.servers
+def test_what_is_critical_here_leaves_warnings_elsewhere_alone(running: Running) -> None:
+    running.send(labels("HighErrorRate", "two"), labels("HighMemoryUsage", "three"))
+
+    poll(lambda: running.state("HighMemoryUsage", "three"), 5, "it did not arrive")
+    assert running.state("HighMemoryUsage", "three")["inhibitedBy"] == []
+
+
+@pytest.mark.servers
+def test_when_all_are_down_the_symptoms_are_held_back(running: Running) -> None:
+    running.send(
+        labels("AllInstancesDown", "four"),
+        labels("HighErrorRate", "four"),
+        labels("DatabaseConnectionErrors", "four"),
+    )
+
+    poll(lambda: running.state("HighErrorRate", "four").get("inhibitedBy"), 10, "not inhibited")
+    poll(
+        lambda: running.told("four") == [("page-backend", ["AllInstancesDown"])],
+        10,
+        "not told once",
+    )
+
+
+@pytest.mark.servers
+def test_the_receiver_refuses_what_is_no_notification(running: Running) -> None:
+    answers = [
+        requests.post(f"{running.receiver}/x", data=body, timeout=5).status_code
+        for body in ("no json", "[]", '{"status": 1}', "")
+    ]
+
+    assert answers == [400] * 4

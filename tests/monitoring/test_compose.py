@@ -93,7 +93,7 @@ def test_every_image_is_pinned_and_of_the_version_that_is_built(name: str) -> No
         if "build" in definition:
             continue
         tag = definition["image"].partition(":")[2]
-        assert re.fullmatch(r"v?\d+\.\d+(\.\d+)?", tag), (service, tag)
+        assert re.fullmatch(r"v?\d+\.\d+(\.\d+)?(-alpine)?", tag), (service, tag)
         if service in built:
             assert tag.removeprefix("v") == built[service]
 

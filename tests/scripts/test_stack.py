@@ -24,6 +24,7 @@ def test_without_go_each_missing_part_is_named_with_the_command_that_brings_it(
     made = stack.Stack(layout, print)
 
     made.start()
+    made.stop()
 
     assert set(made.missing) == {"alertmanager", "prometheus", "jaeger"}
     for name, why in made.missing.items():
@@ -44,6 +45,7 @@ def test_a_program_that_cannot_be_started_is_a_line_and_no_more(
     made = stack.Stack(layout, said.append)
 
     made.start()
+    made.stop()
 
     assert set(made.missing) == {"alertmanager", "prometheus", "jaeger"}
     assert all("could not be started" in line for line in said)

@@ -135,9 +135,11 @@ def poll(condition: Callable[[], Any], seconds: float, problem: str) -> Any:
         time.sleep(0.05)
 
 
-def gunicorn(worker_class: str = "gthread", workers: int = 2) -> Callable[[int], list[str]]:
+def gunicorn(
+    worker_class: str = "gthread", workers: int = 2, application: str = "config.wsgi"
+) -> Callable[[int], list[str]]:
     return lambda port: [
-        *(sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.conf.py", "config.wsgi"),
+        *(sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.conf.py", application),
         *("--bind", f"127.0.0.1:{port}"),
         *("--worker-class", worker_class, "--workers", str(workers)),
     ]

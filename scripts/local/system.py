@@ -33,6 +33,7 @@ class System:
         self.secrets: dict[str, str] = {}
         self.database: Postgres | None = None
         self.api: Part | None = None
+        self.rates: Part | None = None
         self.stack: Stack | None = None
 
     def start_service(self) -> None:
@@ -54,20 +55,20 @@ class System:
         if self.database is not None:
             seed = ["seed_demo", "--expenses", str(EXPENSES), "--users", str(USERS)]
             self._manage(seed, address)
-        self.api = Part(
-            "api",
-            [
-                *(sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.conf.py"),
-                *("config.wsgi", "--bind", self.layout.address("API_PORT")),
-            ],
-            self.layout.logs / "api.log",
-            self.layout.url("API_PORT", "/health/ready"),
-            environment.of_service(self.layout, address, self.secrets),
-            cwd=ROOT,
-        )
+        self._start_rates()
+        self.api = service(self.layout, address, self.secrets)
         self.api.start()
         if not self.api.wait_until_ready(30):
             raise StartError(f"the API did not start: {self.api.last_words()}  ({self.api.log})")
+
+    def _start_rates(self) -> None:
+        """The demo's second service; without it the API runs all the same."""
+        port = self.layout.port("RATES_PORT")
+        if not ports.is_free(port):
+            self.say(f"port {port} is taken: the demo's second service is left out (RATES_PORT=…)")
+            return
+        self.rates = second_service(self.layout)
+        self.rates.start()
 
     def _start_database(self) -> str:
         port = self.layout.port("POSTGRES_PORT")
@@ -116,9 +117,31 @@ class System:
 
     def stop(self) -> None:
         """In the order of who needs whom. Safe to call at any point of a start."""
-        if self.api is not None:
-            self.api.stop()
+        for part in (self.api, self.rates):
+            if part is not None:
+                part.stop()
         if self.stack is not None:
             self.stack.stop()
         if self.database is not None:
             self.database.stop()
+
+
+def service(layout: Layout, database_url: str, secrets: dict[str, str]) -> Part:
+    """The API under gunicorn, as the layout says."""
+    variables = environment.of_service(layout, database_url, secrets)
+    url = layout.url("API_PORT", "/health/ready")
+    command = _gunicorn("config.wsgi", layout.address("API_PORT"))
+    return Part("api", command, layout.logs / "api.log", url, variables, cwd=ROOT)
+
+
+def second_service(layout: Layout) -> Part:
+    """The demo's second service under gunicorn."""
+    variables = environment.of_rates(layout, str(layout.folder / "rates-metrics"))
+    url = layout.url("RATES_PORT", "/health/live")
+    command = _gunicorn("config.rates.wsgi", layout.address("RATES_PORT"))
+    return Part("rates", command, layout.logs / "rates.log", url, variables, cwd=ROOT)
+
+
+def _gunicorn(application: str, address: str) -> list[str]:
+    options = ("-c", "config/gunicorn.conf.py", "--bind", address)
+    return [sys.executable, "-m", "gunicorn", *options, application]

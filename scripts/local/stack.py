@@ -89,6 +89,17 @@ class Stack:
         self._builds[name] = (process, now, now)
         self.missing[name] = f"being built from source, it joins when it is ready ({log})"
 
+    def end(self, name: str) -> None:
+        """Stop a part, as if it had gone."""
+        self.ready.discard(name)
+        part = self.parts.pop(name, None)
+        if part is not None:
+            part.stop()
+
+    def again(self, name: str) -> None:
+        """Start a part that was ended."""
+        self._try(name)
+
     def _try(self, name: str) -> None:
         """Start a part; whatever goes wrong with it, the API does not notice."""
         try:

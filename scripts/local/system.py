@@ -15,16 +15,16 @@ from scripts.postgres import Postgres, PostgresError, free_port
 
 Say = Callable[[str], None]
 
-#: Demo data of a first start.
-EXPENSES, USERS = 2000, 5
-
 
 class StartError(RuntimeError):
     """The system cannot start; one line that says why and what to do."""
 
 
 class System:
-    """Started by ``make up`` and by the end-to-end tests alike."""
+    """Started by ``make up``, by the end-to-end tests and by the drills alike."""
+
+    #: Demo data of a first start.
+    expenses, users = 2000, 5
 
     def __init__(self, layout: Layout, say: Say = print, *, speed: float = 1.0) -> None:
         self.layout = layout
@@ -53,13 +53,22 @@ class System:
             address = self._start_database()
         self._manage(["migrate", "--verbosity", "0"], address)
         if self.database is not None:
-            seed = ["seed_demo", "--expenses", str(EXPENSES), "--users", str(USERS)]
+            seed = ["seed_demo", "--expenses", str(self.expenses), "--users", str(self.users)]
             self._manage(seed, address)
         self._start_rates()
+        address = self.address_for_service(address)
         self.api = service(self.layout, address, self.secrets)
         self.api.start()
         if not self.api.wait_until_ready(30):
             raise StartError(f"the API did not start: {self.api.last_words()}  ({self.api.log})")
+
+    def address_for_service(self, address: str) -> str:
+        """The database's address as the API gets it."""
+        return address
+
+    def layout_of_rates(self) -> Layout:
+        """Where the second service listens."""
+        return self.layout
 
     def _start_rates(self) -> None:
         """The demo's second service; without it the API runs all the same."""
@@ -67,7 +76,7 @@ class System:
         if not ports.is_free(port):
             self.say(f"port {port} is taken: the demo's second service is left out (RATES_PORT=…)")
             return
-        self.rates = second_service(self.layout)
+        self.rates = second_service(self.layout_of_rates())
         self.rates.start()
 
     def _start_database(self) -> str:

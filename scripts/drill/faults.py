@@ -61,7 +61,8 @@ class Fault:
 
 
 def _all_down(it: Field) -> None:
-    assert it.api is not None and it.second is not None
+    assert it.api is not None
+    assert it.second is not None
     it.api.stop()
     it.second.stop()
 
@@ -84,7 +85,7 @@ def _one_up(it: Field) -> None:
 
 def _token_wanted(it: Field) -> None:
     _one_down(it)
-    it.second = it.start_second(METRICS_TOKEN="drill-" + "0" * 32)  # noqa: S106
+    it.second = it.start_second(METRICS_TOKEN="drill-" + "0" * 32)
 
 
 def _token_gone(it: Field) -> None:

@@ -1,4 +1,4 @@
-"""The system that faults are made in: two instances, proxies before what they depend on, traffic."""
+"""The system that faults are made in: two instances, proxies before what they need, traffic."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from scripts.drill.load import Load
 from scripts.drill.proxy import Proxy
 from scripts.local.layout import PORTS, Layout
 from scripts.local.parts import Part
-from scripts.local.stack import Stack
 from scripts.local.system import Say, System, service
 from scripts.postgres import free_port
 
@@ -107,14 +106,23 @@ class Field(System):
     def renew(self) -> None:
         """Prometheus and Alertmanager anew, without data; wait until all is well."""
         assert self.stack is not None
-        for name in ("prometheus", "alertmanager"):
-            self.stack.end(name)
-            shutil.rmtree(self.layout.folder / name, ignore_errors=True)
-            self.stack.again(name)
+        self._renew("alertmanager")
+        self._renew("prometheus")
         self._await_stack()
         poll(self._is_well, 60, lambda: f"the system is not well: {self._ills()}")
+        # Prometheus needs seconds to find its targets, which is long in compressed time: what it
+        # said meanwhile must not be in a group of Alertmanager.
+        self._renew("alertmanager")
+        self._await_stack()
+        poll(lambda: self.told().keys() == {"Watchdog"}, 30, lambda: f"told {self.told().keys()}")
         # Rates need a few samples before something changes.
         time.sleep(8 * self.scrape)
+
+    def _renew(self, name: str) -> None:
+        assert self.stack is not None
+        self.stack.end(name)
+        shutil.rmtree(self.layout.folder / name, ignore_errors=True)
+        self.stack.again(name)
 
     def _await_stack(self) -> None:
         stack = self.stack
@@ -199,13 +207,15 @@ class Field(System):
 
     def workers(self, *, second: bool = False) -> list[psutil.Process]:
         part = self.second if second else self.api
-        assert part is not None and part.process is not None
+        assert part is not None
+        assert part.process is not None
         return psutil.Process(part.process.pid).children()
 
     def new_workers(self) -> None:
         """Both instances replace their workers, as a deploy does."""
         for part in (self.api, self.second):
-            assert part is not None and part.process is not None
+            assert part is not None
+            assert part.process is not None
             part.process.send_signal(signal.SIGHUP)
 
     def sql(self, statement: str) -> None:

@@ -80,8 +80,8 @@ def drill(it: Field, fault: Fault) -> Result:
     finally:
         ended.set()
         keeping.join(30)
+        over = time.monotonic()
         fault.end(it)
-    over = time.monotonic()
     try:
         poll(lambda: _is_over(it, fault), 180, lambda: f"{fault.alert} does not end")
     except RuntimeError as error:
@@ -152,10 +152,8 @@ def _traces_problem(it: Field, url: str) -> list[str]:
 def _notifications(it: Field, fault: Fault, since: float, result: Result) -> int:
     """How often somebody was told of the alert; an inhibited one is part of another's news."""
     labels = RULES[fault.alert]["labels"]
-    inhibited = all(
-        alert["status"]["inhibitedBy"]
-        for alert in it.told().get(fault.alert, [{"status": {"inhibitedBy": []}}])
-    )
+    alerts = it.told().get(fault.alert, [])
+    inhibited = bool(alerts) and all(alert["status"]["inhibitedBy"] for alert in alerts)
     told = [
         each
         for each in it.notifications(since)

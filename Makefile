@@ -7,7 +7,7 @@ LINT_ENVIRONMENT := DEMO=1 DATABASE_URL=postgresql://lint@127.0.0.1/lint
 PROGRAMS := monitoring/tools/build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic bench soak lock rules dashboards
+.PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic bench soak drill quiet lock rules dashboards
 # Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
 export
 
@@ -57,6 +57,12 @@ format: venv ## let ruff put the code in order
 
 traffic: venv ## send realistic requests to `make up` for DURATION=60 s at RATE=5; ERRORS=20 fails one in five
 	@$(RUN) -m scripts.traffic
+
+drill: venv ## make each fault for real and see its alert; FAULT=name FACTOR=1 for one at full length
+	@$(RUN) -m scripts.drill.run
+
+quiet: venv ## an hour of a healthy day, compressed: nothing critical may fire
+	@$(RUN) -m scripts.drill.quiet
 
 bench: venv ## measure what telemetry costs: a request, a scrape, memory
 	@$(RUN) -m benchmarks.request_cost

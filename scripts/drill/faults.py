@@ -356,6 +356,8 @@ FAULTS: tuple[Fault, ...] = (
         "AllInstancesDown",
         _all_down,
         end=_all_up,
+        lag=6,
+        because="an instance first answers what it began",
         companions=frozenset({"APIEndpointDown"}),
     ),
     Fault(

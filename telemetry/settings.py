@@ -273,6 +273,10 @@ class Settings:
             for item in self.TRUSTED_PROXIES
         )
 
+    @functools.cached_property
+    def masked_keys(self) -> frozenset[str]:
+        return frozenset(key.lower() for key in self.MASKED_KEYS)
+
 
 _CHOICES = {
     "TRACES_EXPORTER": {"otlp", "jaeger", "console", "none"},
@@ -309,6 +313,11 @@ def checked(given: dict[str, Any]) -> Settings:
     except ValueError as error:
         raise ImproperlyConfigured(f"TELEMETRY['TRUSTED_PROXIES']: {error}") from None
     return settings
+
+
+def are_there() -> bool:
+    """Whether Django's settings are loaded: lines are written before, and while they are."""
+    return bool(django_settings.configured)
 
 
 @functools.lru_cache(maxsize=1)

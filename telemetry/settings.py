@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
-from django.http.request import is_same_domain
+from django.utils.http import is_same_domain
 
 from telemetry.environment import (
     Variable,
@@ -318,7 +318,9 @@ def checked(given: dict[str, Any]) -> Settings:
         if name.endswith("_PATH") and not value.startswith("/"):
             raise ImproperlyConfigured(f"TELEMETRY[{name!r}] must begin with a slash: {value!r}")
     # Settings are looked up by their value, which a list has not got for good.
-    frozen = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+    frozen: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+    }
     settings = Settings(**frozen)
     try:
         _ = settings.trusted_networks

@@ -7,7 +7,7 @@ LINT_ENVIRONMENT := DEMO=1 DATABASE_URL=postgresql://lint@127.0.0.1/lint
 PROGRAMS := monitoring/tools/build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic bench soak drill quiet lock rules dashboards
+.PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic bench soak drill quiet lock rules dashboards dashboards-preview
 # Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
 export
 
@@ -84,3 +84,6 @@ rules: venv ## generate Prometheus' rules from the table of thresholds and objec
 
 dashboards: venv ## generate the Grafana dashboards
 	@$(RUN) -m monitoring.grafana.generate
+
+dashboards-preview: venv ## draw all dashboards from the running Prometheus, without Grafana
+	@$(RUN) -m monitoring.grafana.preview --out $${LOCAL_DIR:-.local}/dashboards --prometheus http://127.0.0.1:$${PROMETHEUS_SERVER_PORT:-9090}

@@ -2,8 +2,8 @@
 
     python -m monitoring.grafana.preview [--prometheus URL] [--out FOLDER] [--minutes 15]
 
-Writes a picture for each dashboard and one page with all of them. They show the same queries, units,
-legends and thresholds; Grafana's own look is Grafana's.
+Writes a picture for each dashboard and one page with all of them. Queries, units, legends and
+thresholds are those of the dashboards; Grafana's own look is Grafana's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import requests
-from matplotlib import dates, ticker
+from matplotlib import ticker
 from matplotlib.axes import Axes
 
 from monitoring.grafana.generate import FOLDER
@@ -86,6 +86,11 @@ def human(value: float, unit: str) -> str:
         return f"{(time.time() - value / 1000) / 60:.0f} min ago"
     suffix = {"reqps": " req/s", "ops": " /s"}.get(unit, "")
     return f"{value:.3g}{suffix}"
+
+
+def clock(at: float) -> str:
+    """Seconds since the epoch as hours and minutes, UTC."""
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M}"
 
 
 def legend(template: str, labels: dict[str, str]) -> str:
@@ -160,7 +165,7 @@ def draw_heat(axes: Axes, panel: dict[str, Any], source: Source) -> bool:
     axes.imshow(np.sqrt(counts), aspect="auto", origin="lower", cmap="YlOrRd")
     axes.set_yticks(range(len(found)), [human(float(s["metric"]["le"]), "s") for s in found])
     ticks = range(0, len(moments), max(len(moments) // 5, 1))
-    labels = [f"{datetime.fromtimestamp(moments[tick], UTC):%H:%M}" for tick in ticks]
+    labels = [clock(moments[tick]) for tick in ticks]
     axes.set_xticks(list(ticks), labels)
     axes.tick_params(labelsize=6)
     return True
@@ -169,9 +174,7 @@ def draw_heat(axes: Axes, panel: dict[str, Any], source: Source) -> bool:
 def _time_axis(axes: Axes, unit: str) -> None:
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: human(value, unit)))
     axes.xaxis.set_major_locator(ticker.MaxNLocator(6))
-    axes.xaxis.set_major_formatter(
-        ticker.FuncFormatter(lambda at, _: f"{dates.num2date(at, UTC):%H:%M}")
-    )
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda at, _: clock(at)))
     axes.tick_params(labelsize=6)
     axes.grid(alpha=0.3)
 

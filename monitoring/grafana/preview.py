@@ -124,9 +124,7 @@ def draw_lines(axes: Axes, panel: dict[str, Any], source: Source) -> bool:
     unit, drawn = defaults["unit"], 0
     for target in panel["targets"]:
         for series in source.series(target["expr"]):
-            moments = [
-                dates.date2num(datetime.fromtimestamp(at, UTC)) for at, _ in series["values"]
-            ]
+            moments = [float(at) for at, _ in series["values"]]
             values = [float(value) for _, value in series["values"]]
             name = legend(target["legendFormat"], series["metric"])
             axes.plot(

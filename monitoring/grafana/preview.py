@@ -76,16 +76,16 @@ def human(value: float, unit: str) -> str:
     """A number in the unit of its panel."""
     if not math.isfinite(value):
         return "-"
-    if unit == "percentunit":
-        return f"{value:.1%}"
-    if unit == "s":
-        return f"{value * 1000:.3g} ms" if abs(value) < 1 else f"{value:.3g} s"
-    if unit == "bytes":
-        return f"{value / 1e6:.3g} MB"
-    if unit == "dateTimeFromNow":
-        return f"{(time.time() - value / 1000) / 60:.0f} min ago"
+    special: dict[str, Callable[[], str]] = {
+        "percentunit": lambda: f"{value:.1%}",
+        "s": lambda: f"{value * 1000:.3g} ms" if abs(value) < 1 else f"{value:.3g} s",
+        "bytes": lambda: f"{value / 1e6:.3g} MB",
+        "dateTimeFromNow": lambda: f"{(time.time() - value / 1000) / 60:.0f} min ago",
+    }
+    if unit in special:
+        return special[unit]()
     suffix = {"reqps": " req/s", "ops": " /s"}.get(unit, "")
-    return f"{value:.3g}{suffix}"
+    return f"{value / 1000:.3g}k{suffix}" if abs(value) >= 1000 else f"{value:.3g}{suffix}"
 
 
 def clock(at: float) -> str:
@@ -132,7 +132,8 @@ def draw_lines(axes: Axes, panel: dict[str, Any], source: Source) -> bool:
             )
             drawn += 1
     if not drawn:
-        axes.text(0.5, 0.5, "no data", ha="center", transform=axes.transAxes, color="#777777")
+        _nothing(axes)
+        return False
     top = axes.get_ylim()[1]
     for step in defaults["thresholds"]["steps"]:
         # A threshold far above everything would flatten what there is.
@@ -140,10 +141,9 @@ def draw_lines(axes: Axes, panel: dict[str, Any], source: Source) -> bool:
             axes.axhline(step["value"], color=_COLORS[step["color"]], linestyle="--", linewidth=0.8)
     if defaults.get("min") is not None:
         axes.set_ylim(bottom=defaults["min"])
-    if drawn:
-        axes.legend(fontsize=6, loc="upper left", framealpha=0.7)
+    axes.legend(fontsize=6, loc="upper left", bbox_to_anchor=(0, -0.1), ncols=3, frameon=False)
     _time_axis(axes, unit)
-    return bool(drawn)
+    return True
 
 
 def draw_heat(axes: Axes, panel: dict[str, Any], source: Source) -> bool:
@@ -152,7 +152,7 @@ def draw_heat(axes: Axes, panel: dict[str, Any], source: Source) -> bool:
     found.sort(key=lambda series: float(series["metric"]["le"]))
     moments = sorted({at for series in found for at, _ in series["values"]})
     if not found:
-        axes.text(0.5, 0.5, "no data", ha="center", transform=axes.transAxes, color="#777777")
+        _nothing(axes)
         return False
     place = {at: number for number, at in enumerate(moments)}
     total = np.zeros((len(found), len(moments)))
@@ -167,6 +167,12 @@ def draw_heat(axes: Axes, panel: dict[str, Any], source: Source) -> bool:
     axes.set_xticks(list(ticks), labels)
     axes.tick_params(labelsize=6)
     return True
+
+
+def _nothing(axes: Axes) -> None:
+    axes.text(0.5, 0.5, "no data", ha="center", transform=axes.transAxes, color="#777777")
+    axes.set_xticks([])
+    axes.set_yticks([])
 
 
 def _time_axis(axes: Axes, unit: str) -> None:
@@ -197,7 +203,7 @@ def draw(board: dict[str, Any], source: Source, file: Path) -> list[str]:
     for panel in panels:
         at = panel["gridPos"]
         axes = figure.add_subplot(
-            grid[at["y"] : at["y"] + at["h"] - 2, at["x"] + 1 : at["x"] + at["w"]]
+            grid[at["y"] : at["y"] + at["h"] - 3, at["x"] + 1 : at["x"] + at["w"]]
         )
         axes.set_title(panel["title"], fontsize=8, loc="left")
         if not _DRAW[panel["type"]](axes, panel, source):

@@ -1,6 +1,6 @@
 """The last full results of ``make drill`` and ``make quiet`` as a page of the docs.
 
-python -m scripts.drill.page drill.json quiet.json > docs/drills.md
+python -m scripts.drill.page drill.json quiet.json
 """
 
 from __future__ import annotations
@@ -11,34 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from scripts.drill.faults import BY_NAME
+from scripts.local.layout import ROOT
 
-_INTRO = """# Drills
-
-An alert that nobody has seen fire is a hope. `make drill` starts the whole system (two instances of the API,
-PostgreSQL and the second service behind TCP proxies, the monitoring stack), makes each fault below for
-real, waits for its alert in Alertmanager, checks labels, links and notifications, ends the fault and waits
-for the end of the alert. Faults come from outside: signals, the proxies, a table that is renamed, the
-demo's switch. No metric is written by hand.
-
-```bash
-make drill                                    # all, thirty times as fast as shipped
-make drill FAULT=database-stopped FACTOR=1    # one, at full length
-make quiet                                    # an hour of a healthy day, compressed
-make drill REPORT=drill.json                  # the results as JSON, too
-```
-
-One factor divides every duration of the shipped rules (`monitoring/render.py`): there is no second copy.
-What is not compressed is the service's own time: a pool that waits 3 s for a connection, gauges that are
-refreshed every 5 or 15 s. The column "allowed" is the alert's `for`, three scrapes (a fault begins between
-two, an alert needs two, an evaluation follows), Alertmanager's wait, and what is named there.
-Each fault begins with an empty Prometheus and Alertmanager. Five of the drills are part of `make test`.
-"""
+PAGE = ROOT / "docs/drills.md"
+#: What stands after it in the page is written anew.
+MARK = "<!-- results: python -m scripts.drill.page drill.json quiet.json -->"
 
 
-def page(drill: dict[str, Any], quiet: dict[str, Any]) -> str:
+def results(drill: dict[str, Any], quiet: dict[str, Any]) -> str:
     factor = drill["factor"]
     lines = [
-        _INTRO,
         f"## Last results: {drill['machine']}, factor {factor:g}",
         "",
         "Seconds as measured, in brackets minutes at full length.",
@@ -62,8 +44,9 @@ def page(drill: dict[str, Any], quiet: dict[str, Any]) -> str:
     ]
     lines += [
         "",
-        "Told is the number of notifications that named the alert while it fired; 0 where a critical alert of the",
-        "same service held the warning back, or where Alertmanager itself was away.",
+        "Told is the number of notifications that named the alert while it fired; 0 where a "
+        "critical",
+        "alert of the same service held the warning back, or where Alertmanager was away.",
         "",
         f"## The quiet hour: {quiet['machine']}, factor {quiet['factor']:g}",
         "",
@@ -79,7 +62,8 @@ def main() -> int:
         print(__doc__)
         return 2
     drill, quiet = (json.loads(Path(name).read_text()) for name in sys.argv[1:])
-    print(page(drill, quiet))
+    head = PAGE.read_text().partition(MARK)[0]
+    PAGE.write_text(f"{head}{MARK}\n\n{results(drill, quiet)}\n")
     return 0
 
 

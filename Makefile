@@ -12,7 +12,7 @@ PROGRAMS := monitoring/tools/build.py
 export
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 up: venv ## run everything here; STACK=0 leaves the monitoring stack out
 	@$(RUN) -m scripts.up
@@ -75,6 +75,10 @@ soak: venv ## 20,000 requests over dying workers counted in four places; memory 
 	@SOAK_REQUESTS=20000 $(RUN) -m pytest -q -s tests/telemetry/test_totals.py
 	@$(RUN) -m benchmarks.memory --requests 200000
 	@$(RUN) -m benchmarks.memory --requests 200000 --server uvicorn
+
+.PHONY: production-secrets
+production-secrets: venv ## certificates, passwords and tokens of docker-compose.production.yml, once; ROTATE=1 anew
+	@$(RUN) -m monitoring.production.make
 
 lock: venv ## compile requirements/*.in anew; UPGRADE=1 takes the newest releases
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" requirements/lock.sh $(if $(UPGRADE),--upgrade)

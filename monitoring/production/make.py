@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,8 +51,7 @@ def make(
     published on; empty keeps what was said before, at first localhost and 127.0.0.1.
     """
     folder = folder.resolve()
-    # Nobody else may enter. The files that containers read are open inside, because each image
-    # runs as a user of its own.
+    # Nobody else may enter. Inside, what containers read is open: each image runs as another user.
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     variables = _variables(folder, host, address, rotate)
@@ -67,6 +65,9 @@ def make(
     _alertmanager(folder / "alertmanager", variables)
     _proxy(folder / "proxy", variables)
     _grafana(folder / "grafana", variables, authority[1].read_text())
+    for door in (*_DOORS, "grafana"):
+        for path in (folder / door, *(folder / door).rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
     return variables
 
 
@@ -87,7 +88,7 @@ def _variables(folder: Path, host: str, address: str, rotate: bool) -> dict[str,
     for name, rotates in SECRETS.items():
         if not found.get(name) or (rotate and rotates):
             found[name] = passwords.new(48 if name == "DJANGO_SECRET_KEY" else 24)
-    _write(file, "".join(f"{name}={value}\n" for name, value in found.items()), mode=0o600)
+    _write(file, "".join(f"{name}={value}\n" for name, value in found.items()))
     return found
 
 
@@ -105,14 +106,11 @@ def _address(address: str) -> str:
 
 def _certificate(folder: Path, door: str, names: list[str], rotate: bool) -> None:
     place = folder / door
-    place.mkdir(mode=0o755, exist_ok=True)
+    place.mkdir(exist_ok=True)
     names = list(dict.fromkeys(names))
     if rotate or not certificates.serves(place / "server.crt", names):
         certificates.server(place, names, folder / "ca.key", folder / "ca.crt")
-    for name in ("server.key", "server.crt"):
-        (place / name).chmod(0o644)
-    shutil.copyfile(folder / "ca.crt", place / "ca.crt")
-    (place / "ca.crt").chmod(0o644)
+    _write(place / "ca.crt", (folder / "ca.crt").read_text())
 
 
 def _prometheus(place: Path, variables: dict[str, str]) -> None:
@@ -154,7 +152,7 @@ def _proxy(place: Path, variables: dict[str, str]) -> None:
 
 
 def _grafana(place: Path, variables: dict[str, str], authority: str) -> None:
-    place.mkdir(mode=0o755, exist_ok=True)
+    place.mkdir(exist_ok=True)
     _write(place / "admin_password", variables["GRAFANA_ADMIN_PASSWORD"])
     file = HERE / "grafana/provisioning/datasources/datasources.yml"
     shipped = yaml.safe_load(file.read_text())
@@ -166,18 +164,13 @@ def _dump(file: Path, content: dict[str, Any]) -> None:
     _write(file, yaml.safe_dump(content, sort_keys=False, width=200))
 
 
-def _write(file: Path, text: str, mode: int = 0o644) -> None:
-    """Replace the file in one step, so that no container reads half of it.
-
-    What did not change is left alone: a container holds the file that it was started with.
-    """
+def _write(file: Path, text: str) -> None:
+    """Replace the file in one step. What did not change is left alone."""
     if file.is_file() and file.read_text() == text:
-        file.chmod(mode)
         return
     unfinished = file.with_name(f"{file.name}.unfinished")
     unfinished.touch(mode=0o600)
     unfinished.write_text(text)
-    unfinished.chmod(mode)
     unfinished.replace(file)
 
 

@@ -62,7 +62,7 @@ def make(
     for door, names in _DOORS.items():
         _certificate(folder, door, [*names, *_LOCAL, variables["PRODUCTION_HOST"]], rotate)
     _prometheus(folder / "prometheus", variables)
-    _alertmanager(folder / "alertmanager", variables)
+    _server(folder / "alertmanager", variables, "/secrets")
     _proxy(folder / "proxy", variables)
     _grafana(folder / "grafana", variables, authority[1].read_text())
     for door in (*_DOORS, "grafana"):
@@ -114,7 +114,7 @@ def _certificate(folder: Path, door: str, names: list[str], rotate: bool) -> Non
 
 
 def _prometheus(place: Path, variables: dict[str, str]) -> None:
-    _server(place, variables)
+    _server(place, variables, "/etc/prometheus/secrets")
     _write(place / "metrics_token", variables["METRICS_TOKEN"])
     shipped = yaml.safe_load((HERE / "prometheus/prometheus.yml").read_text())
     configuration.lock_prometheus(shipped, "secrets")
@@ -124,12 +124,11 @@ def _prometheus(place: Path, variables: dict[str, str]) -> None:
     write_rules(place / "rules", links=links)
 
 
-def _alertmanager(place: Path, variables: dict[str, str]) -> None:
-    _server(place, variables)
+def _server(place: Path, variables: dict[str, str], inside: str) -> None:
+    """What Prometheus and Alertmanager both need to ask for passwords, and to give one.
 
-
-def _server(place: Path, variables: dict[str, str]) -> None:
-    """What Prometheus and Alertmanager both need to ask for passwords, and to give one."""
+    ``inside`` is where the container finds the folder: amtool reads no relative path.
+    """
     web = place / "web.yml"
     known = yaml.safe_load(web.read_text())["basic_auth_users"] if web.is_file() else {}
     users = {
@@ -140,7 +139,7 @@ def _server(place: Path, variables: dict[str, str]) -> None:
         user: passwords.hashed(password, known.get(user, "")) for user, password in users.items()
     }
     _dump(web, configuration.server(hashes))
-    _dump(place / "client.yml", configuration.client("."))
+    _dump(place / "client.yml", configuration.client(inside))
     _write(place / "stack_password", variables["STACK_PASSWORD"])
 
 

@@ -7,6 +7,8 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _AUTHORITY_DAYS = 3650
@@ -44,7 +46,7 @@ def authority(key: Path, certificate: Path) -> None:
     with _configuration("expense-tracker production", ["DNS:unused"]) as configuration:
         openssl(
             *("req", "-x509", *_KEY, "-days", str(_AUTHORITY_DAYS)),
-            *("-config", configuration.name, "-extensions", "authority"),
+            *("-config", configuration, "-extensions", "authority"),
             *("-keyout", str(key), "-out", str(certificate)),
         )
 
@@ -58,13 +60,13 @@ def server(folder: Path, names: list[str], key: Path, certificate: Path) -> None
     alternatives = [f"{'IP' if is_address(name) else 'DNS'}:{name}" for name in names]
     with _configuration(names[0], alternatives) as configuration:
         openssl(
-            *("req", "-new", *_KEY, "-config", configuration.name),
+            *("req", "-new", *_KEY, "-config", configuration),
             *("-keyout", str(folder / "server.key"), "-out", str(request)),
         )
         openssl(
             *("x509", "-req", "-in", str(request), "-CA", str(certificate), "-CAkey", str(key)),
             *("-set_serial", f"0x{secrets.token_hex(16)}", "-days", str(_SERVER_DAYS)),
-            *("-extfile", configuration.name, "-extensions", "server"),
+            *("-extfile", configuration, "-extensions", "server"),
             *("-out", str(folder / "server.crt")),
         )
     request.unlink()
@@ -75,9 +77,7 @@ def serves(certificate: Path, names: list[str]) -> bool:
     if not certificate.is_file():
         return False
     asked = [(*("-checkip" if is_address(name) else "-checkhost", name),) for name in names]
-    answers = [
-        openssl("x509", "-in", str(certificate), "-noout", *question) for question in asked
-    ]
+    answers = [openssl("x509", "-in", str(certificate), "-noout", *question) for question in asked]
     if any("NOT match" in answer for answer in answers):
         return False
     return "will not" in openssl(
@@ -105,10 +105,10 @@ def openssl(*arguments: str, check: bool = True) -> str:
     return result.stdout
 
 
-def _configuration(
-    common_name: str, names: list[str]
-) -> tempfile._TemporaryFileWrapper[str]:  # closing removes it
-    file = tempfile.NamedTemporaryFile("w", suffix=".cnf")
-    file.write(_CONFIGURATION.format(common_name=common_name, names=", ".join(names)))
-    file.flush()
-    return file
+@contextmanager
+def _configuration(common_name: str, names: list[str]) -> Iterator[str]:
+    """The path of an openssl configuration for as long as it is needed."""
+    with tempfile.NamedTemporaryFile("w", suffix=".cnf") as file:
+        file.write(_CONFIGURATION.format(common_name=common_name, names=", ".join(names)))
+        file.flush()
+        yield file.name

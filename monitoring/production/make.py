@@ -94,13 +94,17 @@ def _variables(folder: Path, host: str, address: str, rotate: bool) -> dict[str,
 
 def _host(host: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", host):
-        raise WrongValueError(f"PRODUCTION_HOST must be a host name or an IPv4 address, not {host!r}")
+        raise WrongValueError(
+            f"PRODUCTION_HOST must be a host name or an IPv4 address, not {host!r}"
+        )
     return host
 
 
 def _address(address: str) -> str:
     if not certificates.is_address(address):
-        raise WrongValueError(f"PRODUCTION_ADDRESS must be an IP address of this machine, not {address!r}")
+        raise WrongValueError(
+            f"PRODUCTION_ADDRESS must be an IP address of this machine, not {address!r}"
+        )
     return address
 
 

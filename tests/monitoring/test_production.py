@@ -310,9 +310,7 @@ def test_grafana_is_given_no_default_password(services: dict[str, dict[str, Any]
 
 
 @pytest.mark.parametrize("missing", ["METRICS_TOKEN", "PRODUCTION_HOST", "PRODUCTION_DIR"])
-def test_without_the_secrets_the_start_is_refused(
-    made: Path, tmp_path: Path, missing: str
-) -> None:
+def test_without_the_secrets_the_start_is_refused(made: Path, tmp_path: Path, missing: str) -> None:
     kept = [f"{k}={v}\n" for k, v in variables(made).items() if k != missing]
     (tmp_path / "compose.env").write_text("".join(kept))
 

@@ -239,19 +239,29 @@ def test_the_sums_agree(federated: Federated) -> None:
     """Whatever the whole recorded is one value of each shard added up, to the last bit."""
     name = "job:http_requests:rate5m"
 
-    def busy() -> dict[float, str]:
+    def agreements() -> list[bool]:
+        """For each moment since the whole first had both shards: whether its sum is theirs."""
         for each in federated.instances:
             each.get("/api/schema/", headers={"Accept": "application/json"})
-        found = federated.samples("whole", f"{name}{{{JOB}}}")
-        return {at: value for at, value in found.items() if float(value) > 0}
+        recorded = federated.samples("whole", f"{name}{{{JOB}}}")
+        shards = [federated.samples(f"shard-{number}", f"{name}{{{JOB}}}") for number in range(2)]
+        found = [
+            # A sample keeps the shard's time, and is here some scrapes later.
+            float(value) in {float(one) + float(other) for one, other in recent(shards, at)}
+            for at, value in sorted(recorded.items())
+            if float(value) > 0
+        ]
+        return found[found.index(True) :] if True in found else []
 
-    recorded = poll(lambda: len(found := busy()) > 5 and found, 60, "the whole records no rate")
-    shards = [federated.samples(f"shard-{number}", f"{name}{{{JOB}}}") for number in range(2)]
+    found = poll(lambda: len(seen := agreements()) > 5 and seen, 60, "the whole records no sum")
 
-    for at, value in recorded.items():
-        # A sample keeps the shard's time, and is here when it was federated: some scrapes later.
-        recent = [[float(v) for when, v in each.items() if at - 5 < when <= at] for each in shards]
-        assert float(value) in {sum(pair) for pair in product(*recent)}
+    assert all(found)
+
+
+def recent(shards: list[dict[float, str]], at: float) -> product[tuple[str, ...]]:
+    """Each value of the last seconds of one shard with each of the other."""
+    values = ([value for when, value in each.items() if at - 5 < when <= at] for each in shards)
+    return product(*values)
 
 
 @pytest.mark.servers

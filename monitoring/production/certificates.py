@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_AUTHORITY = "expense-tracker production"
 _AUTHORITY_DAYS = 3650
 _SERVER_DAYS = 397
 #: A server certificate that ends within this time is made anew.
@@ -43,7 +44,7 @@ class CertificateError(RuntimeError):
 def authority(key: Path, certificate: Path) -> None:
     """Make the authority. Its key signs server certificates and must not leave this machine."""
     key.touch(mode=0o600)
-    with _configuration("expense-tracker production", ["DNS:unused"]) as configuration:
+    with _configuration(_AUTHORITY, ["DNS:unused"]) as configuration:
         openssl(
             *("req", "-x509", *_KEY, "-days", str(_AUTHORITY_DAYS)),
             *("-config", configuration, "-extensions", "authority"),
@@ -83,6 +84,13 @@ def serves(certificate: Path, names: list[str]) -> bool:
     return "will not" in openssl(
         *("x509", "-in", str(certificate), "-noout", "-checkend", str(_RENEW_SECONDS)), check=False
     )
+
+
+def foreign(certificate: Path) -> bool:
+    """Whether somebody put a certificate of another authority there."""
+    if not certificate.is_file():
+        return False
+    return _AUTHORITY not in openssl("x509", "-in", str(certificate), "-noout", "-issuer")
 
 
 def is_address(name: str) -> bool:

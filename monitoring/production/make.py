@@ -112,7 +112,10 @@ def _certificate(folder: Path, door: str, names: list[str], rotate: bool) -> Non
     place = folder / door
     place.mkdir(exist_ok=True)
     names = list(dict.fromkeys(names))
-    if rotate or not certificates.serves(place / "server.crt", names):
+    certificate = place / "server.crt"
+    stale = rotate or not certificates.serves(certificate, names)
+    # One that somebody put there is theirs to renew.
+    if stale and not certificates.foreign(certificate):
         certificates.server(place, names, folder / "ca.key", folder / "ca.crt")
     _write(place / "ca.crt", (folder / "ca.crt").read_text())
 

@@ -115,6 +115,24 @@ def test_another_host_gets_certificates_of_its_name_and_keeps_the_passwords(tmp_
     assert all(new[name] == old[name] for name in SECRETS)
 
 
+def test_a_certificate_of_ones_own_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    make(folder)
+    proxy = folder / "proxy"
+    certificates.openssl(
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+        *("-subj", "/CN=somebody else", "-days", "90"),
+        *("-keyout", str(proxy / "server.key"), "-out", str(proxy / "server.crt")),
+    )
+    own = contents(proxy)
+
+    make(folder, host="expenses.example")
+    make(folder, rotate=True)
+
+    for name in ("server.key", "server.crt"):
+        assert contents(proxy)[str(proxy / name)] == own[str(proxy / name)]
+
+
 @pytest.mark.parametrize(
     ("given", "name"),
     [({"host": "https://x"}, "PRODUCTION_HOST"), ({"address": "eth0"}, "PRODUCTION_ADDRESS")],

@@ -15,7 +15,6 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import psutil
 import requests
 import yaml
 
@@ -76,20 +75,23 @@ def memory(series: int, scrapes: int) -> tuple[int, float]:
         try:
             assert part.wait_until_ready(20), part.last_words()
             assert part.process is not None
-            process = psutil.Process(part.process.pid)
-            largest = 0
-
-            def scraped() -> bool:
-                nonlocal largest
-                largest = max(largest, process.memory_info().rss)
-                return ask(layout, "count_over_time(up[1h])") >= scrapes
-
-            poll(scraped, scrapes * INTERVAL * 3, f"{scrapes} scrapes did not happen")
+            poll(
+                lambda: ask(layout, "count_over_time(up[1h])") >= scrapes,
+                scrapes * INTERVAL * 3,
+                f"{scrapes} scrapes did not happen",
+            )
             assert ask(layout, 'count({job="synthetic",__name__=~"synthetic.+"})') == series
-            return largest, ask(layout, "scrape_duration_seconds")
+            return largest(part.process.pid), ask(layout, "scrape_duration_seconds")
         finally:
             part.stop()
             server.shutdown()
+
+
+def largest(pid: int) -> int:
+    """The largest resident memory that a process ever had, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (found,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return int(found) * 1024
 
 
 def ask(layout: Layout, expression: str) -> float:

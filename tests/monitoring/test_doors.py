@@ -100,13 +100,11 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]
             stack.jaeger(layout),
             stack.notifications(layout),
             stack.alertmanager(layout, config / "alertmanager/alertmanager.yml"),
-            stack.prometheus(layout, config / "prometheus/prometheus.yml"),
+            stack.prometheus(layout, config / "prometheus/prometheus.yml", SPEED),
             proxy(layout, folder / "proxy", ports, api.port),
         ]
         for part in parts[2:4]:
             part.command.append(f"--web.config.file={folder / part.name / 'web.yml'}")
-        # What it sent before Alertmanager was there is sent again at once, not a minute later.
-        parts[3].command.append("--rules.alert.resend-delay=1s")
         running = Production(folder, variables, layout, api, ports)
         for part in parts:
             part.start()

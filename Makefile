@@ -32,7 +32,7 @@ clean: ## remove the local run's data, secrets and logs, and the virtual environ
 venv: ## the virtual environment with the pinned requirements
 	@$(PYTHON) scripts/make_venv.py $(VENV)
 
-tools: ## build Prometheus, Alertmanager, Jaeger and the compose plugin, once for this user
+tools: ## build Prometheus, Alertmanager, Jaeger, Caddy and the compose plugin, once for this user
 	@$(PYTHON) $(PROGRAMS)
 
 test: venv ## lint, then all tests, quick ones first

@@ -12,7 +12,7 @@ PROGRAMS := monitoring/tools/build.py
 export
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 up: venv ## run everything here; STACK=0 leaves the monitoring stack out
 	@$(RUN) -m scripts.up
@@ -32,7 +32,7 @@ clean: ## remove the local run's data, secrets and logs, and the virtual environ
 venv: ## the virtual environment with the pinned requirements
 	@$(PYTHON) scripts/make_venv.py $(VENV)
 
-tools: ## build Prometheus, Alertmanager, Jaeger and the compose plugin, once for this user
+tools: ## build Prometheus, Alertmanager, Jaeger, Caddy and the compose plugin, once for this user
 	@$(PYTHON) $(PROGRAMS)
 
 test: venv ## lint, then all tests, quick ones first
@@ -75,6 +75,10 @@ soak: venv ## 20,000 requests over dying workers counted in four places; memory 
 	@SOAK_REQUESTS=20000 $(RUN) -m pytest -q -s tests/telemetry/test_totals.py
 	@$(RUN) -m benchmarks.memory --requests 200000
 	@$(RUN) -m benchmarks.memory --requests 200000 --server uvicorn
+
+.PHONY: production-secrets
+production-secrets: venv ## certificates, passwords and tokens of docker-compose.production.yml, once; ROTATE=1 anew
+	@$(RUN) -m monitoring.production.make
 
 lock: venv ## compile requirements/*.in anew; UPGRADE=1 takes the newest releases
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" requirements/lock.sh $(if $(UPGRADE),--upgrade)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from monitoring.render import HERE
-from scripts.backup.problem import Problem
+from scripts.backup.errors import BackupError
 from scripts.backup.running import Running, ask
 from scripts.local import stack
 from scripts.local.layout import Layout
@@ -38,12 +38,12 @@ def load(file: Path, layout: Layout) -> None:
             if datetime.fromisoformat(each["endsAt"]) > now
         ]
     except (ValueError, KeyError, TypeError) as error:
-        raise Problem(f"{file} does not hold silences ({error!r})") from error
+        raise BackupError(f"{file} does not hold silences ({error!r})") from error
     part = stack.alertmanager(layout, HERE / "alertmanager/alertmanager.yml")
     part.start()
     try:
         if not part.wait_until_ready(30):
-            raise Problem(f"Alertmanager did not start: {part.last_words()}")
+            raise BackupError(f"Alertmanager did not start: {part.last_words()}")
         for silence in silences:
             url = layout.url("ALERTMANAGER_PORT", "/api/v2/silences")
             ask("alertmanager", "POST", url, json=silence)

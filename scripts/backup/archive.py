@@ -6,7 +6,7 @@ import tarfile
 import zlib
 from pathlib import Path
 
-from scripts.backup.problem import Problem
+from scripts.backup.errors import BackupError
 
 
 def pack(folder: Path, file: Path) -> int:
@@ -18,11 +18,11 @@ def pack(folder: Path, file: Path) -> int:
 
 
 def unpack(file: Path, folder: Path) -> None:
-    """Put what ``pack`` wrote into ``folder``, which is made. Raises Problem for a damaged file."""
+    """Put what ``pack`` wrote into ``folder``, which is made. Raises BackupError if damaged."""
     folder.mkdir(parents=True)
     try:
         with tarfile.open(file, "r:gz") as archive:
             # No absolute paths, no way out of the folder, no foreign owners.
             archive.extractall(folder, filter="data")
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise Problem(f"{file} cannot be unpacked ({error}): take another backup") from error
+        raise BackupError(f"{file} cannot be unpacked ({error}): take another backup") from error

@@ -1,4 +1,4 @@
-"""Grafana: what it is provisioned from. It keeps nothing else in the local run, where it does not run.
+"""Grafana: what it is provisioned from. In the local run it does not run and keeps nothing else.
 
 On the way back the files are put beside, never over a checkout's own. docs/backup.md has the
 commands for the volume of the compose files.

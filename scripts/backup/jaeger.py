@@ -1,4 +1,4 @@
-"""Jaeger's Badger: copied while Jaeger is held still, then opened and closed once by another Jaeger.
+"""Jaeger's Badger: copied while Jaeger is held still, then opened and closed by another Jaeger.
 
 Badger has no backup that Jaeger's API reaches. Held by SIGSTOP, its files are what a killed process
 would leave, and Badger is made to open those. That it does is proven before the copy counts as one.
@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from scripts.backup import archive
-from scripts.backup.problem import Problem
+from scripts.backup.errors import BackupError
 from scripts.backup.running import Running
 from scripts.local import stack
 from scripts.local.layout import PORTS, Layout
@@ -35,7 +35,7 @@ def save(running: Running, file: Path, scratch: Path) -> int:
     part.start()
     try:
         if not part.wait_until_ready(60):
-            raise Problem(f"the copy of Jaeger's data does not open: {part.last_words()}")
+            raise BackupError(f"the copy of Jaeger's data does not open: {part.last_words()}")
     finally:
         # Closed in order, Badger has written all to its tables and its files are no longer sparse.
         part.stop(60)
@@ -55,7 +55,7 @@ def held(pid: int) -> Iterator[None]:
     except psutil.NoSuchProcess:
         name = "gone"
     if name != "jaeger":
-        raise Problem(f"Jaeger's process {pid} is {name}: make status says more")
+        raise BackupError(f"Jaeger's process {pid} is {name}: make status says more")
     guard = subprocess.Popen(
         # Ends with the pipe, which the kernel closes when we die.
         ["sh", "-c", 'cat > /dev/null; kill -CONT "$0"', str(pid)],
@@ -68,7 +68,7 @@ def held(pid: int) -> Iterator[None]:
         deadline = time.monotonic() + 5
         while process.status() != psutil.STATUS_STOPPED:
             if time.monotonic() > deadline:
-                raise Problem("Jaeger could not be held still for the copy: try again")
+                raise BackupError("Jaeger could not be held still for the copy: try again")
             time.sleep(0.01)
         yield
     finally:

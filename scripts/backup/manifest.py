@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from monitoring.tools.build import PROGRAMS
-from scripts.backup.problem import Problem
+from scripts.backup.errors import BackupError
 from scripts.postgres import TARGET_POSTGRES_VERSION
 
 NAME = "manifest.json"
@@ -56,17 +56,17 @@ def write(folder: Path, made: Manifest) -> None:
 
 
 def read(folder: Path) -> Manifest:
-    """The manifest of a backup. Raises Problem when there is none that this code can read."""
+    """The manifest of a backup. Raises BackupError when there is none that this code can read."""
     if not folder.is_dir():
-        raise Problem(f"there is no folder {folder}: make backup says where it put one")
+        raise BackupError(f"there is no folder {folder}: make backup says where it put one")
     file = folder / NAME
     if not file.is_file():
-        raise Problem(f"{folder} is no backup: it has no {NAME}")
+        raise BackupError(f"{folder} is no backup: it has no {NAME}")
     try:
         content = json.loads(file.read_text())
         found = content["format"]
         if found != FORMAT:
-            raise Problem(
+            raise BackupError(
                 f"{folder} is a backup of format {found}, this checkout reads {FORMAT}: "
                 "restore it with the release that made it"
             )
@@ -75,7 +75,7 @@ def read(folder: Path) -> Manifest:
         for entry in parts.values():
             _check(entry)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Problem(f"{file} is damaged ({error!r}): take another backup") from error
+        raise BackupError(f"{file} is damaged ({error!r}): take another backup") from error
     return made
 
 
@@ -87,21 +87,21 @@ def _check(entry: Entry) -> None:
 
 
 def verify(folder: Path, made: Manifest, known: Iterable[str]) -> None:
-    """Raises Problem for a part that is missing, changed, unknown, or of a newer program."""
+    """Raises BackupError for a part that is missing, changed, unknown, or of a newer program."""
     for name, entry in made.parts.items():
         file = folder / entry.file
         if name not in known:
-            raise Problem(f"{folder} holds a part {name!r} that this checkout does not know")
+            raise BackupError(f"{folder} holds a part {name!r} that this checkout does not know")
         if not file.is_file():
-            raise Problem(f"{file} is missing: the backup is not whole, take another")
+            raise BackupError(f"{file} is missing: the backup is not whole, take another")
         now = describe(file, entry.unpacked_bytes)
         if now != entry:
             how = "size" if now.bytes != entry.bytes else "SHA-256"
-            raise Problem(f"{file} is damaged (its {how} changed): take another backup")
+            raise BackupError(f"{file} is damaged (its {how} changed): take another backup")
     here = versions()
     for name, version in made.versions.items():
         if name in made.parts and name in here and _number(version) > _number(here[name]):
-            raise Problem(
+            raise BackupError(
                 f"the backup is of {name} {version}, this checkout runs {here[name]}, which may "
                 "not read it: restore with the newer release"
             )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.backup import alertmanager, credentials, grafana, jaeger, postgres, prometheus
+from scripts.backup import alertmanager, grafana, jaeger, postgres, prometheus, secret_file
 from scripts.backup.running import Running
 from scripts.local.layout import Layout
 
@@ -23,7 +23,7 @@ class Part:
 
 
 PARTS = {
-    "secrets": Part("secrets.env", credentials.save, credentials.load, "secrets.env"),
+    "secrets": Part("secrets.env", secret_file.save, secret_file.load, "secrets.env"),
     "postgres": Part("postgres.dump", postgres.save, postgres.load, "postgres"),
     "prometheus": Part("prometheus.tar.gz", prometheus.save, prometheus.load, "prometheus"),
     "alertmanager": Part("silences.json", alertmanager.save, alertmanager.load, "alertmanager"),

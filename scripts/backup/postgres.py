@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from scripts.backup.problem import Problem
+from scripts.backup.errors import BackupError
 from scripts.backup.running import Running
 from scripts.local.layout import Layout
 from scripts.local.parts import end_database_with_parent
@@ -37,7 +37,7 @@ def load(file: Path, layout: Layout) -> None:
             # The planner knows nothing of the new rows.
             session.execute("ANALYZE")
     except (PostgresError, psycopg.Error) as error:
-        raise Problem(f"PostgreSQL: {' '.join(str(error).split())[-400:]}") from error
+        raise BackupError(f"PostgreSQL: {' '.join(str(error).split())[-400:]}") from error
     finally:
         server.stop()
 
@@ -58,4 +58,4 @@ def _run(server: Postgres, program: str, *arguments: str | Path) -> None:
     )
     if result.returncode:
         last = (result.stderr.strip().splitlines() or ["no word of why"])[-1]
-        raise Problem(f"{program} failed: {last}")
+        raise BackupError(f"{program} failed: {last}")

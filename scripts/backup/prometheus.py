@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from scripts.backup import archive
-from scripts.backup.problem import Problem
+from scripts.backup.errors import BackupError
 from scripts.backup.running import Running, ask
 from scripts.local.layout import Layout
 
@@ -20,7 +20,7 @@ def save(running: Running, file: Path, _scratch: Path) -> int:
     name = Path(ask("prometheus", "POST", url)["data"]["name"]).name
     snapshot = running.layout.folder / "prometheus" / "snapshots" / name
     if not snapshot.is_dir():
-        raise Problem(f"Prometheus made a snapshot {name}, but not at {snapshot}")
+        raise BackupError(f"Prometheus made a snapshot {name}, but not at {snapshot}")
     try:
         return archive.pack(snapshot, file)
     finally:

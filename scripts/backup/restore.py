@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from scripts.backup import manifest
+from scripts.backup.errors import BackupError, told
 from scripts.backup.parts import PARTS, present
-from scripts.backup.problem import Problem, told
 from scripts.local import runs
 from scripts.local.layout import PORTS, Layout, from_environment
 from scripts.postgres import free_port
@@ -25,7 +25,7 @@ _UNFINISHED = "restore-is-not-finished"
 
 
 def restore(source: Path, layout: Layout, *, force: bool = False, say: Say = print) -> None:
-    """Bring a backup back. Raises Problem; then what was there before is as it was.
+    """Bring a backup back. Raises BackupError; then what was there before is as it was.
 
     With ``force`` a state that is there is kept inside the new one, as ``replaced-DATE``.
     """
@@ -34,16 +34,16 @@ def restore(source: Path, layout: Layout, *, force: bool = False, say: Say = pri
     folder = layout.folder
     beside = folder.with_name(f"{folder.name}.restoring")
     if beside.exists() and any(beside.iterdir()) and not (beside / _UNFINISHED).exists():
-        raise Problem(
+        raise BackupError(
             f"{beside} is left of a restore that was killed at its last step: if {folder} is "
             f"missing, mv {beside} {folder}, else move it away"
         )
     lock = runs.take(layout)
     if lock is None:
-        raise Problem(f"still running (process {runs.supervisor(layout)}): make down first")
+        raise BackupError(f"still running (process {runs.supervisor(layout)}): make down first")
     with lock:
         if (there := present(folder)) and not force:
-            raise Problem(
+            raise BackupError(
                 f"{folder} holds {', '.join(there)} already: make clean removes them, "
                 "FORCE=1 keeps them aside"
             )
@@ -63,7 +63,7 @@ def _make_room(folder: Path, made: manifest.Manifest) -> None:
     needed = sum(entry.unpacked_bytes for entry in made.parts.values())
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise Problem(
+        raise BackupError(
             f"the disk is too full: {needed / 1e6:,.0f} MB are needed in {folder}, "
             f"{free / 1e6:,.0f} MB are free"
         )
@@ -114,7 +114,7 @@ def main() -> int:
     layout = from_environment()
     try:
         restore(Path(source).resolve(), layout, force=force)
-    except Problem as problem:
+    except BackupError as problem:
         print(f"make restore: {problem}")
         return 1
     except OSError as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from scripts.backup.problem import Problem
+from scripts.backup.errors import BackupError
 from scripts.local import runs
 from scripts.local.layout import Layout
 
@@ -27,12 +27,12 @@ class Running:
 
 
 def find(layout: Layout) -> Running:
-    """The run of this state folder. Raises Problem when none lives."""
+    """The run of this state folder. Raises BackupError when none lives."""
     if runs.supervisor(layout) is None:
-        raise Problem(f"nothing runs with {layout.folder}: make up starts it")
+        raise BackupError(f"nothing runs with {layout.folder}: make up starts it")
     state = runs.read_state(layout.state)
     if "processes" not in state:
-        raise Problem("the system is still starting: try again when make up shows its table")
+        raise BackupError("the system is still starting: try again when make up shows its table")
     return Running(
         Layout(layout.folder, {**layout.ports, **state["ports"]}),
         state["processes"],
@@ -42,16 +42,16 @@ def find(layout: Layout) -> Running:
 
 
 def ask(name: str, method: str, url: str, **options: Any) -> Any:
-    """The JSON answer of a part. Raises Problem with its words when it refuses."""
+    """The JSON answer of a part. Raises BackupError with its words when it refuses."""
     try:
         answer = requests.request(method, url, timeout=PATIENCE, **options)
     except requests.RequestException as error:
-        raise Problem(f"{name} does not answer at {url} ({type(error).__name__})") from error
+        raise BackupError(f"{name} does not answer at {url} ({type(error).__name__})") from error
     try:
         content = answer.json()
     except ValueError:
         content = None
     if not answer.ok or content is None:
         words = " ".join(answer.text.split())[:200]
-        raise Problem(f"{name} answers {url} with {answer.status_code}: {words}")
+        raise BackupError(f"{name} answers {url} with {answer.status_code}: {words}")
     return content

@@ -12,19 +12,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from scripts.backup import manifest, running
+from scripts.backup.errors import BackupError, told
 from scripts.backup.parts import PARTS
-from scripts.backup.problem import Problem, told
 from scripts.local.layout import ROOT, Layout, from_environment
 
 Say = Callable[[str], None]
 
 
 def save(layout: Layout, target: Path, say: Say = print) -> None:
-    """Write a backup to ``target``, which must not exist. Raises Problem; then it does not yet."""
+    """Write a backup to ``target``, which must not exist, whole or (BackupError) not at all."""
     run = running.find(layout)
     names = _names(run, say)
     if target.exists():
-        raise Problem(f"{target} is there already: TO=… names another folder")
+        raise BackupError(f"{target} is there already: TO=… names another folder")
     unfinished = target.with_name(f"{target.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -49,7 +49,7 @@ def save(layout: Layout, target: Path, say: Say = print) -> None:
 
 
 def _names(run: running.Running, say: Say) -> list[str]:
-    """The parts to save. Raises Problem when one that belongs to the run is not there."""
+    """The parts to save. Raises BackupError when one that belongs to the run is not there."""
     stack = ("prometheus", "alertmanager", "jaeger")
     left_out = {}
     if run.database_port is None:
@@ -58,7 +58,7 @@ def _names(run: running.Running, say: Say) -> list[str]:
         left_out |= dict.fromkeys(stack, "it was not started (STACK=0)")
     for name in stack:
         if name not in left_out and name not in run.processes:
-            raise Problem(f"{name} does not run, make status says more: a backup must be whole")
+            raise BackupError(f"{name} does not run, make status says more: a backup must be whole")
     for name, why in left_out.items():
         say(f"  {name:13} left out: {why}")
     return [name for name in PARTS if name not in left_out]
@@ -71,7 +71,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         save(from_environment(), target.resolve())
-    except Problem as problem:
+    except BackupError as problem:
         print(f"make backup: {problem}")
         return 1
     except OSError as error:

@@ -16,7 +16,7 @@ import pytest
 import requests
 from psycopg import sql
 
-from scripts.backup.problem import Problem
+from scripts.backup.errors import BackupError
 from scripts.backup.restore import restore
 from scripts.backup.save import save
 from scripts.local import runs
@@ -133,7 +133,7 @@ def layout() -> Iterator[Layout]:
 
 
 @pytest.fixture(scope="module")
-def backup(layout: Layout) -> Iterator[tuple[Path, str, str, Remembered]]:
+def backup(layout: Layout) -> tuple[Path, str, str, Remembered]:
     """A backup of a system that lived, what it knew, and nothing left of it."""
     target = layout.folder.parent / "taken"
     lock = runs.take(layout)
@@ -153,12 +153,12 @@ def backup(layout: Layout) -> Iterator[tuple[Path, str, str, Remembered]]:
 
         save(layout, target)
 
-        with pytest.raises(Problem, match="still running .* make down first"):
+        with pytest.raises(BackupError, match=r"still running .* make down first"):
             restore(target, layout)
         assert whole.trace(trace_id), "Jaeger did not go on"
         assert not any((layout.folder / "prometheus" / "snapshots").iterdir())
     layout.folder.rename(layout.folder.with_name("burnt"))
-    yield target, path, trace_id, remembered
+    return target, path, trace_id, remembered
 
 
 @pytest.fixture(scope="module")

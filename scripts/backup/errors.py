@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 
-class Problem(RuntimeError):
+class BackupError(RuntimeError):
     """One line that says what is wrong and what to do."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from monitoring.tools.build import PROGRAMS
 from scripts.backup.errors import BackupError
-from scripts.postgres import TARGET_POSTGRES_VERSION
+from scripts.postgres import VERSION
 
 NAME = "manifest.json"
 #: Goes up when older code could not read a backup, or newer code not an older one.
@@ -41,7 +41,7 @@ def versions() -> dict[str, str]:
     """The programs of this checkout."""
     kept = ("prometheus", "alertmanager", "jaeger")
     found = {program.name: program.release for program in PROGRAMS if program.name in kept}
-    return {"postgres": str(TARGET_POSTGRES_VERSION), **found}
+    return {"postgres": str(VERSION), **found}
 
 
 def describe(file: Path, unpacked_bytes: int) -> Entry:

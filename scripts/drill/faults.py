@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 
 from scripts.drill.field import Field
 from scripts.postgres import free_port
+from telemetry import processes
 
 Act = Callable[[Field], None]
 
@@ -146,7 +148,8 @@ def _leak_connections(it: Field) -> None:
 
 
 def _leak_memory(it: Field) -> None:
-    if max(worker.memory_info().rss for worker in it.workers()) < 560e6:
+    sizes = [found.resident_bytes for pid in it.workers() if (found := processes.stat(pid))]
+    if max(sizes, default=0) < 560e6:
         it.get("/api/v1/demo/faults/memory/?mb=100")
 
 
@@ -162,7 +165,7 @@ def _send(path: str, *, times: int = 1) -> Act:
 
 def _kill_worker(it: Field) -> None:
     for worker in it.workers()[:1]:
-        worker.kill()
+        os.kill(worker, signal.SIGKILL)
 
 
 def _rename_away(it: Field) -> None:
@@ -207,7 +210,8 @@ class _Garbage(http.server.BaseHTTPRequestHandler):
     """Says that it is well, and sends what are no metrics."""
 
     def do_GET(self) -> None:
-        body = bytes(range(256)) * 8
+        # No zero byte at its beginning: Prometheus' parser takes that for the end of the answer.
+        body = b"<html><body>" + bytes(range(255, 0, -1)) * 8
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; version=0.0.4")
         self.send_header("Content-Length", str(len(body)))
@@ -267,7 +271,7 @@ FAULTS: tuple[Fault, ...] = (
         _database_away,
         end=_database_back,
         companions=NO_DATABASE,
-        lag=4,
+        lag=6,
         because=_POOL,
     ),
     Fault(
@@ -277,7 +281,7 @@ FAULTS: tuple[Fault, ...] = (
         _refuse,
         end=_accept,
         companions=NO_DATABASE,
-        lag=4,
+        lag=6,
         because=_POOL,
     ),
     Fault(
@@ -323,7 +327,7 @@ FAULTS: tuple[Fault, ...] = (
         "endpoint-slow",
         "one endpoint takes 4 s",
         "EndpointSlow",
-        keep=_send("/api/v1/demo/faults/slow/?seconds=4", times=3),
+        keep=_send("/api/v1/demo/faults/slow/?seconds=4", times=6),
         every=30,
         companions=SLOW,
         lag=10,
@@ -356,6 +360,8 @@ FAULTS: tuple[Fault, ...] = (
         "AllInstancesDown",
         _all_down,
         end=_all_up,
+        lag=6,
+        because="an instance first answers what it began",
         companions=frozenset({"APIEndpointDown"}),
     ),
     Fault(
@@ -391,7 +397,7 @@ FAULTS: tuple[Fault, ...] = (
         "the service of exchange rates answers after 3 s",
         "UpstreamSlow",
         _delay_rates(3),
-        _send("/api/v1/demo/rates/USD/", times=3),
+        _send("/api/v1/demo/rates/USD/", times=6),
         every=30,
         end=_delay_rates(0),
         companions=SLOW,

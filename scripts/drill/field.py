@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
 import psycopg
 import requests
 import yaml
@@ -24,6 +23,7 @@ from scripts.local.layout import PORTS, Layout
 from scripts.local.parts import Part
 from scripts.local.system import Say, System, service
 from scripts.postgres import free_port
+from telemetry import processes
 
 #: Variables of the caller that must not reach the system under test.
 _NOT_OURS = (
@@ -128,8 +128,13 @@ class Field(System):
         stack = self.stack
         assert stack is not None
         self.point_prometheus_at(self.instance(), self.instance(second=True))
+
+        def ready() -> bool:
+            stack.tick()
+            return len(stack.ready) == 4
+
         poll(
-            lambda: stack.tick() or len(stack.ready) == 4,
+            ready,
             60,
             lambda: f"the stack did not answer: {stack.missing or stack.ready}",
         )
@@ -205,11 +210,11 @@ class Field(System):
             if line["receivedAt"] >= since and line["commonLabels"].get("alertname") != "Watchdog"
         ]
 
-    def workers(self, *, second: bool = False) -> list[psutil.Process]:
-        part = self.second if second else self.api
-        assert part is not None
-        assert part.process is not None
-        return psutil.Process(part.process.pid).children()
+    def workers(self) -> list[int]:
+        """Process ids of the first instance's workers."""
+        assert self.api is not None
+        assert self.api.process is not None
+        return processes.children(self.api.process.pid)
 
     def new_workers(self) -> None:
         """Both instances replace their workers, as a deploy does."""
@@ -222,7 +227,7 @@ class Field(System):
         """A statement on the database, past the proxy."""
         assert self.database is not None
         with psycopg.connect(self.database.url(), autocommit=True) as session:
-            session.execute(statement)  # type: ignore[call-overload]
+            session.execute(statement)
 
 
 def poll(condition: Callable[[], Any], seconds: float, problem: Callable[[], str]) -> Any:

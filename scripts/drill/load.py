@@ -10,7 +10,7 @@ import requests
 
 from scripts.traffic import Visitor
 
-_THREADS = 6
+_THREADS = 16
 
 
 class Load:

@@ -111,7 +111,7 @@ def configure(logging_settings: dict[str, Any] | None = None) -> None:
     configured[:] = [
         structlog.stdlib.filter_by_level,
         *_SHARED,
-        structlog.stdlib.PositionalArgumentsFormatter(),
+        processors.add_arguments,
         structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
     ]
     structlog.configure(
@@ -139,12 +139,26 @@ def _remove_stream_handlers(logger: logging.Logger) -> None:
             logger.removeHandler(handler)
 
 
+class LineFormatter(structlog.stdlib.ProcessorFormatter):
+    """structlog's, for which no record is too broken: logging would write a traceback instead."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        try:
+            return super().format(record)
+        except Exception as error:  # noqa: BLE001  "%d" with a text, a __str__ that raises
+            kept = {name: record.__dict__[name] for name in ("name", "levelname", "levelno")}
+            message = record.msg.get("event") if isinstance(record.msg, dict) else record.msg
+            said = message if isinstance(message, str) else type(message).__name__
+            reason = f"a line that cannot be written ({type(error).__name__}): {said}"
+            return super().format(logging.makeLogRecord({**kept, "msg": reason}))
+
+
 def formatter() -> logging.Formatter:
     """Turns a record of anybody's into the text of a line."""
     last: Processor = processors.to_json
     if LOG_FORMAT.read() == "console":
         last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), event_key="message")
-    return structlog.stdlib.ProcessorFormatter(
+    return LineFormatter(
         foreign_pre_chain=_SHARED,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,

@@ -12,7 +12,7 @@ from opentelemetry.trace import StatusCode
 
 import telemetry
 from telemetry import checks, settings
-from telemetry.logs import masking, pipeline
+from telemetry.logs import masking, pipeline, shapes
 from telemetry.metrics.store import Instance
 from tests.conftest import Lines, Spans
 
@@ -124,12 +124,23 @@ def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_keys_to_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     made = settings.checked({"MASKED_KEYS": ["IBAN", "no name"]})
     monkeypatch.setattr(settings, "get", lambda: made)
-    masking.masked_keys.cache_clear()
-    try:
-        assert masking.mask({"iban": "DE02", "amount": 1}) == {"iban": "***", "amount": 1}
-        assert [found.id for found in checks.masked_keys()] == ["telemetry.W004"]
-    finally:
-        masking.masked_keys.cache_clear()
+
+    assert shapes.mask({"iban": "DE02", "amount": 1}) == {"iban": "***", "amount": 1}
+    assert masking.mask_text("/pay?iban=DE02&amount=1") == "/pay?iban=***&amount=1"
+    assert [found.id for found in checks.masked_keys()] == ["telemetry.W004"]
+
+
+def test_lines_before_djangos_settings_do_not_hide_the_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = settings.checked({"MASKED_KEYS": ["iban"]})
+    monkeypatch.setattr(settings, "get", lambda: made)
+    monkeypatch.setattr(settings, "are_there", lambda: False)
+    assert shapes.mask({"iban": "DE02"}) == {"iban": "DE02"}
+
+    monkeypatch.setattr(settings, "are_there", lambda: True)
+
+    assert shapes.mask({"iban": "DE02"}) == {"iban": "***"}
 
 
 def test_a_worker_of_gunicorn_without_the_hooks(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 
@@ -84,6 +85,12 @@ def unavailable(request: HttpRequest) -> HttpResponse:
 def slow(request: HttpRequest) -> HttpResponse:
     time.sleep(float(request.GET.get("seconds", "0.1")))
     return HttpResponse("slow")
+
+
+def process(request: HttpRequest) -> HttpResponse:
+    """Which process answers, after a while."""
+    time.sleep(float(request.GET["seconds"]))
+    return HttpResponse(str(os.getpid()))
 
 
 async def slow_async(request: HttpRequest) -> HttpResponse:
@@ -181,6 +188,7 @@ urlpatterns = [
     path("missing/", missing),
     path("unavailable/", unavailable),
     path("slow/", slow),
+    path("process/", process),
     path("slow-async/", slow_async),
     path("stream/", stream),
     path("stream-fails/", stream_fails),

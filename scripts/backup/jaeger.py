@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import psutil
 
 from scripts.backup import archive
 from scripts.backup.errors import BackupError
@@ -49,11 +48,7 @@ def load(file: Path, layout: Layout) -> None:
 @contextmanager
 def held(pid: int) -> Iterator[None]:
     """Hold a process still. It goes on however this one ends, killed by SIGKILL included."""
-    try:
-        process = psutil.Process(pid)
-        name = process.name()
-    except psutil.NoSuchProcess:
-        name = "gone"
+    name, _ = _seen(pid)
     if name != "jaeger":
         raise BackupError(f"Jaeger's process {pid} is {name}: make status says more")
     guard = subprocess.Popen(
@@ -64,9 +59,9 @@ def held(pid: int) -> Iterator[None]:
     )
     assert guard.stdin is not None
     try:
-        process.suspend()
+        os.kill(pid, signal.SIGSTOP)
         deadline = time.monotonic() + 5
-        while process.status() != psutil.STATUS_STOPPED:
+        while _seen(pid)[1] != "T":
             if time.monotonic() > deadline:
                 raise BackupError("Jaeger could not be held still for the copy: try again")
             time.sleep(0.01)
@@ -74,6 +69,15 @@ def held(pid: int) -> Iterator[None]:
     finally:
         guard.stdin.close()
         guard.wait(10)
+
+
+def _seen(pid: int) -> tuple[str, str]:
+    """Name and state of a process, as proc(5) has them; T is stopped."""
+    try:
+        before, _, after = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")
+    except OSError:
+        return "gone", ""
+    return before.partition("(")[2], after[0]
 
 
 def copy(source: Path, target: Path) -> None:

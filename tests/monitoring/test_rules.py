@@ -10,22 +10,61 @@ from typing import Any
 import pytest
 import yaml
 
+from monitoring.alerts import recording
+from monitoring.alerts.generate import generated
+from monitoring.alerts.table import OBJECTIVES, THRESHOLDS
 from monitoring.render import HERE, render
 from monitoring.tools.build import find
-from telemetry.metrics.definitions import DEFINITIONS
+from telemetry.metrics.definitions import (
+    DATABASE_QUERY_DURATION,
+    DEFINITIONS,
+    HTTP_CLIENT_REQUEST_DURATION,
+    HTTP_REQUEST_DURATION,
+)
+from telemetry.metrics.metric import HistogramMetric
+from tests.monitoring.promql import metrics
 
 RULES = HERE / "prometheus/rules"
 TESTS = HERE / "prometheus/tests"
 
 
-def alerts() -> dict[str, dict[str, Any]]:
-    rules = [
+BRIEF = {
+    *("HighErrorRate", "DatabaseConnectionErrors", "APIEndpointDown"),
+    *("HighResponseTime", "HighMemoryUsage"),
+}
+#: Metrics of Prometheus, Alertmanager and Jaeger themselves that rules ask for.
+STACK_METRICS = {
+    "up",
+    "alertmanager_config_last_reload_successful",
+    "alertmanager_notifications_failed_total",
+    "otelcol_exporter_enqueue_failed_spans_total",
+    "otelcol_exporter_send_failed_spans_total",
+    "otelcol_receiver_failed_spans_total",
+    "otelcol_receiver_refused_spans_total",
+    "prometheus_config_last_reload_successful",
+    "prometheus_notifications_dropped_total",
+    "prometheus_notifications_errors_total",
+    "prometheus_rule_evaluation_failures_total",
+    "prometheus_rule_group_iterations_missed_total",
+    "prometheus_target_scrapes_exceeded_sample_limit_total",
+    "prometheus_tsdb_compactions_failed_total",
+    "prometheus_tsdb_head_truncations_failed_total",
+    "prometheus_tsdb_wal_corruptions_total",
+    "prometheus_tsdb_wal_writes_failed_total",
+}
+
+
+def rules() -> list[dict[str, Any]]:
+    return [
         rule
-        for file in RULES.glob("*.yml")
+        for file in sorted(RULES.glob("*.yml"))
         for group in yaml.safe_load(file.read_text())["groups"]
         for rule in group["rules"]
     ]
-    return {rule["alert"]: rule for rule in rules if "alert" in rule}
+
+
+def alerts() -> dict[str, dict[str, Any]]:
+    return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -37,12 +76,10 @@ def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_alerts_are_those_of_the_brief() -> None:
-    severities = {
-        name: (rule["labels"]["severity"], rule["for"]) for name, rule in alerts().items()
-    }
+def test_the_alerts_of_the_brief_are_there() -> None:
+    found = alerts()
 
-    assert severities == {
+    assert {name: (found[name]["labels"]["severity"], found[name]["for"]) for name in BRIEF} == {
         "HighErrorRate": ("critical", "2m"),
         "DatabaseConnectionErrors": ("critical", "2m"),
         "APIEndpointDown": ("critical", "1m"),
@@ -51,32 +88,59 @@ def test_the_alerts_are_those_of_the_brief() -> None:
     }
 
 
+def test_what_is_committed_is_what_the_code_says() -> None:
+    assert {file.name: file.read_text() for file in RULES.glob("*.yml")} == generated()
+
+
+def test_every_alert_has_its_line_in_the_table_of_thresholds() -> None:
+    assert set(THRESHOLDS) == set(alerts())
+
+
 @pytest.mark.parametrize("name", alerts())
 def test_an_alert_says_whose_it_is_and_what_to_do(name: str) -> None:
     rule = alerts()[name]
 
-    assert set(rule["labels"]) >= {"severity", "service", "team"}
-    assert set(rule["annotations"]) >= {"summary", "description", "runbook_url"}
-    assert (HERE.parent / rule["annotations"]["runbook_url"]).is_file()
+    assert set(rule["labels"]) == {"severity", "service", "team"}
+    assert set(rule["annotations"]) == {
+        *("summary", "description", "runbook_url", "dashboard_url", "traces_url")
+    }
+    assert rule["annotations"]["runbook_url"] == f"monitoring/runbooks/{name}.md"
 
 
-def test_every_runbook_belongs_to_an_alert() -> None:
-    assert {file.stem for file in (HERE / "runbooks").glob("*.md")} == set(alerts())
+def known_metrics() -> set[str]:
+    own = {definition.name for definition in DEFINITIONS}
+    recorded = {rule["record"] for group in recording.groups() for rule in group["rules"]}
+    return own | recorded | STACK_METRICS
 
 
 def test_rules_use_metrics_that_exist() -> None:
-    known = {definition.name for definition in DEFINITIONS} | {"up"}
-    words = {
-        word.removesuffix("_bucket")
-        for rule in alerts().values()
-        for word in re.findall(r"\b([a-z][a-z0-9_]+)\{", rule["expr"])
-    }
+    expressions = [rule["expr"] for rule in rules()]
 
-    assert words <= known
+    assert {name for text in expressions for name in metrics(text)} <= known_metrics()
 
 
-def test_each_alert_is_seen_to_fire_and_to_stay_silent() -> None:
-    outcomes: dict[str, set[bool]] = {name: set() for name in alerts()}
+@pytest.mark.parametrize(
+    ("alert", "histogram"),
+    [
+        ("HighResponseTime", HTTP_REQUEST_DURATION),
+        ("EndpointSlow", HTTP_REQUEST_DURATION),
+        ("SlowDatabase", DATABASE_QUERY_DURATION),
+        ("UpstreamSlow", HTTP_CLIENT_REQUEST_DURATION),
+    ],
+)
+def test_a_threshold_of_durations_is_a_bound_of_its_buckets(
+    alert: str, histogram: HistogramMetric
+) -> None:
+    assert THRESHOLDS[alert].above in histogram.buckets
+
+
+def test_an_objective_is_timed_at_a_bound_of_the_buckets() -> None:
+    for objective in OBJECTIVES:
+        assert objective.seconds in HTTP_REQUEST_DURATION.buckets, objective.name
+
+
+def test_each_alert_of_the_brief_is_seen_to_fire_and_to_stay_silent() -> None:
+    outcomes: dict[str, set[bool]] = {name: set() for name in BRIEF}
     for file in TESTS.glob("*.test.yml"):
         for case in yaml.safe_load(file.read_text())["tests"]:
             for check in case.get("alert_rule_test", []):
@@ -92,37 +156,50 @@ def test_the_rules_pass_their_unit_tests(file: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def derived(folder: Path, speed: float) -> Path:
+    parts = ("api", "alertmanager", "jaeger_metrics", "prometheus", "notifications")
+    render(folder, **dict.fromkeys(parts, "h:1"), speed=speed)
+    return folder / "prometheus"
+
+
 @pytest.mark.parametrize("speed", [1, 30])
 def test_a_derived_configuration_is_valid(tmp_path: Path, speed: float) -> None:
-    addresses = dict.fromkeys(("api", "alertmanager", "jaeger_metrics", "prometheus"), "h:1")
+    folder = derived(tmp_path, speed)
 
-    render(tmp_path, **addresses, speed=speed)
-
-    result = promtool("check", "config", str(tmp_path / "prometheus/prometheus.yml"))
+    result = promtool("check", "config", str(folder / "prometheus.yml"))
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_a_derived_configuration_keeps_everything_but_time_and_place(tmp_path: Path) -> None:
-    addresses = dict.fromkeys(("api", "alertmanager", "jaeger_metrics", "prometheus"), "h:1")
+    folder = derived(tmp_path, 30)
 
-    render(tmp_path, **addresses, speed=30)
+    def timeless(rules: Path) -> dict[str, Any]:
+        files = {file.name: yaml.safe_load(file.read_text()) for file in rules.glob("*.yml")}
+        for group in (group for content in files.values() for group in content["groups"]):
+            group.pop("interval", None)
+            for rule in group["rules"]:
+                rule.pop("for", None)
+                rule["expr"] = re.sub(r"\[[\w:]+\]", "[]", rule["expr"])
+        return files
 
-    def timeless(folder: Path) -> list[Any]:
-        text = (folder / "alerts.yml").read_text()
-        rules = yaml.safe_load(text)["groups"][0]["rules"]
-        for rule in rules:
-            rule["for"] = ""
-            rule["expr"] = " ".join(re.sub(r"\[\w+\]", "[]", rule["expr"]).split())
-        return list(rules)
+    assert timeless(folder / "rules") == timeless(RULES)
 
-    assert timeless(tmp_path / "prometheus/rules") == timeless(RULES)
+
+def test_a_derived_configuration_is_as_much_faster_as_asked(tmp_path: Path) -> None:
+    folder = derived(tmp_path, 30)
+
+    found = {
+        rule["alert"]: rule
+        for group in yaml.safe_load((folder / "rules/service.yml").read_text())["groups"]
+        for rule in group["rules"]
+    }
+    assert found["HighResponseTime"]["for"] == "10000ms"
+    assert "[10000ms]" in found["HighResponseTime"]["expr"]
 
 
 def test_a_speed_of_nothing_is_refused(tmp_path: Path) -> None:
-    addresses = dict.fromkeys(("api", "alertmanager", "jaeger_metrics", "prometheus"), "h:1")
-
     with pytest.raises(ValueError, match="speed"):
-        render(tmp_path, **addresses, speed=0)
+        derived(tmp_path, 0)
 
 
 @pytest.mark.parametrize("way", ["local", "compose", "stack-only"])

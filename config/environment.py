@@ -109,6 +109,12 @@ DEMO_PASSWORD = Variable(
 DEMO_ADMIN_PASSWORD = Variable(
     "DEMO_ADMIN_PASSWORD", text, "", "Password that seed_demo gives the user admin.", secret=True
 )
+DEMO_RATES_URL = Variable(
+    "DEMO_RATES_URL",
+    url,
+    "",
+    "Where the demo's second service answers, for /api/v1/demo/rates/EUR/.",
+)
 JAEGER_UI_URL = Variable(
     "JAEGER_UI_URL", url, "http://localhost:16686", "Where people open Jaeger; links lead there."
 )
@@ -128,6 +134,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     DEMO,
     DEMO_PASSWORD,
     DEMO_ADMIN_PASSWORD,
+    DEMO_RATES_URL,
     JAEGER_UI_URL,
     GRAFANA_URL,
 )

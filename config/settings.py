@@ -18,6 +18,7 @@ CSRF_TRUSTED_ORIGINS = list(environment.CSRF_TRUSTED_ORIGINS.read())
 CORS_ALLOWED_ORIGINS = list(environment.CORS_ALLOWED_ORIGINS.read())
 JAEGER_UI_URL = environment.JAEGER_UI_URL.read()
 GRAFANA_URL = environment.GRAFANA_URL.read()
+DEMO_RATES_URL = environment.DEMO_RATES_URL.read()
 DEMO_PASSWORD = environment.DEMO_PASSWORD.read()
 DEMO_ADMIN_PASSWORD = environment.DEMO_ADMIN_PASSWORD.read()
 

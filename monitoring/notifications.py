@@ -16,6 +16,7 @@ import json
 import signal
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
         with _writing:
             print(said, flush=True)
             if self.file is not None:
-                self._keep(self.file, {"receiver": self.path.strip("/"), **message})
+                self._keep(self.file, {"receivedAt": time.time(), **message})
         self._answer(200, "printed")
 
     def _keep(self, file: Path, message: dict[str, Any]) -> None:

@@ -135,18 +135,23 @@ def poll(condition: Callable[[], Any], seconds: float, problem: str) -> Any:
         time.sleep(0.05)
 
 
-def gunicorn(worker_class: str = "gthread", workers: int = 2) -> Callable[[int], list[str]]:
+def gunicorn(
+    worker_class: str = "gthread", workers: int = 2, application: str = "config.wsgi"
+) -> Callable[[int], list[str]]:
     return lambda port: [
-        *(sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.conf.py", "config.wsgi"),
+        *(sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.conf.py", application),
         *("--bind", f"127.0.0.1:{port}"),
         *("--worker-class", worker_class, "--workers", str(workers)),
     ]
 
 
-def uvicorn(workers: int = 2) -> Callable[[int], list[str]]:
+def uvicorn(
+    workers: int = 2, application: str = "config.asgi:application"
+) -> Callable[[int], list[str]]:
     return lambda port: [
-        *(sys.executable, "-m", "uvicorn", "config.asgi:application"),
+        *(sys.executable, "-m", "uvicorn", application),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)),
+        *("--log-config", "config/uvicorn.json"),
     ]
 
 

@@ -12,7 +12,8 @@ from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from telemetry.context import current
+from telemetry import settings
+from telemetry.context import Operation, current
 from telemetry.correlation import HEADER
 from telemetry.logs.exceptions import message_of
 from telemetry.logs.masking import mask_text
@@ -61,19 +62,21 @@ def _send(original: Any, session: Any, request: Any, kwargs: dict[str, Any]) -> 
     host = _bounded(parts.hostname or "none")
     manager = _span(operation, method, request.url or "", parts)
     status = "error"
+    seconds: float | None = None
     started = time.perf_counter()
     with manager as span:
-        if span is not trace.INVALID_SPAN:
-            propagation.inject(span, request.headers)
+        if span is trace.INVALID_SPAN:
+            _pass_on(trace.get_current_span(), operation, parts.hostname, request.headers)
         else:
-            propagation.inject(trace.get_current_span(), request.headers)
-        if operation is not None and operation.correlation_id:
-            request.headers[HEADER] = operation.correlation_id
+            _pass_on(span, operation, parts.hostname, request.headers)
         try:
             response = original(session, request, **kwargs)
-            status = str(response.status_code)
-            span.set_attribute("http.response.status_code", response.status_code)
-            if response.status_code >= 400:
+            # What came in the end, after redirects, is another call's answer.
+            answer = response.history[0] if response.history else response
+            seconds = answer.elapsed.total_seconds()
+            status = str(answer.status_code)
+            span.set_attribute("http.response.status_code", answer.status_code)
+            if answer.status_code >= 400:
                 span.set_attribute("error.type", status)
                 span.set_status(Status(StatusCode.ERROR))
         except Exception as error:
@@ -83,10 +86,25 @@ def _send(original: Any, session: Any, request: Any, kwargs: dict[str, Any]) -> 
             span.set_status(Status(StatusCode.ERROR, message_of(error)))
             raise
         finally:
-            seconds = time.perf_counter() - started
+            if seconds is None:
+                seconds = time.perf_counter() - started
             metrics.HTTP_CLIENT_REQUESTS.child(host, method, status).inc()
             metrics.HTTP_CLIENT_REQUEST_DURATION.child(host, method).observe(seconds)
     return response
+
+
+def _pass_on(span: trace.Span, operation: Operation | None, host: str | None, headers: Any) -> None:
+    """Our ids on the headers of a call, where the settings let its host have them."""
+    correlation_id = operation.correlation_id if operation is not None else ""
+    if settings.get().propagates_to((host or "").rstrip(".")):
+        propagation.inject(span, headers)
+        if correlation_id:
+            headers[HEADER] = correlation_id
+        return
+    # A redirect begins with a copy of the headers that the first host was sent.
+    propagation.remove(span, headers)
+    if correlation_id and headers.get(HEADER) == correlation_id:
+        del headers[HEADER]
 
 
 def _span(operation: Any, method: str, address: str, parts: Any) -> Any:

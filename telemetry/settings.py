@@ -15,6 +15,7 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.http import is_same_domain
 
 from telemetry.environment import (
     Variable,
@@ -263,6 +264,9 @@ class Settings:
     EXEMPLAR_SECONDS: float = 600.0
     #: Keys whose values are masked in log lines beside those that are known as secrets.
     MASKED_KEYS: Sequence[str] = ()
+    #: Hosts whose outgoing calls carry traceparent and X-Correlation-ID, all when it is empty:
+    #: api.example.org, or .example.org for it and every host below it.
+    PROPAGATE_TO_HOSTS: Sequence[str] = ()
     #: Who sees the database part of Server-Timing outside DEBUG: staff or nobody.
     SERVER_TIMING_DATABASE: str = "staff"
 
@@ -272,6 +276,16 @@ class Settings:
             ipaddress.ip_network("0.0.0.0/0" if item == "*" else item, strict=False)
             for item in self.TRUSTED_PROXIES
         )
+
+    def propagates_to(self, host: str) -> bool:
+        """Whether calls to ``host``, in lower case, carry our ids."""
+        return not self.PROPAGATE_TO_HOSTS or any(
+            is_same_domain(host, pattern.lower()) for pattern in self.PROPAGATE_TO_HOSTS
+        )
+
+    @functools.cached_property
+    def masked_keys(self) -> frozenset[str]:
+        return frozenset(key.lower() for key in self.MASKED_KEYS)
 
 
 _CHOICES = {
@@ -303,12 +317,27 @@ def checked(given: dict[str, Any]) -> Settings:
             raise ImproperlyConfigured(f"TELEMETRY[{name!r}] must be {wanted}, not {value!r}")
         if name.endswith("_PATH") and not value.startswith("/"):
             raise ImproperlyConfigured(f"TELEMETRY[{name!r}] must begin with a slash: {value!r}")
-    settings = Settings(**given)
+    # Settings are looked up by their value, which a list has not got for good.
+    frozen: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+    }
+    settings = Settings(**frozen)
     try:
         _ = settings.trusted_networks
     except ValueError as error:
         raise ImproperlyConfigured(f"TELEMETRY['TRUSTED_PROXIES']: {error}") from None
+    for host in settings.PROPAGATE_TO_HOSTS:
+        if not re.fullmatch(r"\.?[A-Za-z0-9_:](?:[A-Za-z0-9._:-]*[A-Za-z0-9_:])?", host):
+            raise ImproperlyConfigured(
+                f"TELEMETRY['PROPAGATE_TO_HOSTS'] has {host!r}, which is no host: name hosts "
+                "without scheme, port or path, as api.example.org, or .example.org for all below it"
+            )
     return settings
+
+
+def are_there() -> bool:
+    """Whether Django's settings are loaded: lines are written before, and while they are."""
+    return bool(django_settings.configured)
 
 
 @functools.lru_cache(maxsize=1)

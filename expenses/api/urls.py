@@ -7,7 +7,15 @@ from typing import Any
 from django.urls import path
 
 from expenses.api.auth import LoginView, LogoutAllView, LogoutView
-from expenses.api.faults import ErrorFault, QueriesFault, SlowFault
+from expenses.api.demo_rates import DemoRateView
+from expenses.api.faults import (
+    ConnectionFault,
+    ErrorFault,
+    MemoryFault,
+    QueriesFault,
+    SeriesFault,
+    SlowFault,
+)
 from expenses.api.views import CategoryViewSet, ExpenseViewSet
 
 LIST: dict[str, Any] = {"get": "list", "post": "create"}
@@ -29,4 +37,8 @@ urlpatterns = [
     path("demo/faults/error/", ErrorFault.as_view(), name="fault-error"),
     path("demo/faults/slow/", SlowFault.as_view(), name="fault-slow"),
     path("demo/faults/queries/", QueriesFault.as_view(), name="fault-queries"),
+    path("demo/faults/memory/", MemoryFault.as_view(), name="fault-memory"),
+    path("demo/faults/connections/", ConnectionFault.as_view(), name="fault-connections"),
+    path("demo/faults/series/", SeriesFault.as_view(), name="fault-series"),
+    path("demo/rates/<slug:currency>/", DemoRateView.as_view(), name="demo-rate"),
 ]

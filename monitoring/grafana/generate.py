@@ -5,12 +5,14 @@ python -m monitoring.grafana.generate [--check]
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from monitoring.grafana.boards import BOARDS
+from monitoring.grafana.boards.common import ANNOTATIONS
 
 FOLDER = Path(__file__).resolve().parent / "dashboards"
 
@@ -18,8 +20,14 @@ FOLDER = Path(__file__).resolve().parent / "dashboards"
 def generated() -> dict[str, str]:
     """File names and their content."""
     encoder = JSONEncoder(sort_keys=True, indent=2)
-    boards = [make().build() for make in BOARDS]
-    return {f"{board.uid}.json": encoder.encode(board) + "\n" for board in boards}
+    boards = [json.loads(encoder.encode(make().build())) for make in BOARDS]
+    for board in boards:
+        for annotation in board["annotations"]["list"]:
+            annotation["titleFormat"] = ANNOTATIONS[annotation["name"]]
+    return {
+        f"{board['uid']}.json": json.dumps(board, sort_keys=True, indent=2) + "\n"
+        for board in boards
+    }
 
 
 def main() -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from grafana_foundation_sdk.builders import common, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders import common, heatmap, prometheus, stat, timeseries
 from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.common import GraphThresholdsStyleMode, LegendDisplayMode
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 PROMETHEUS = models.DataSourceRef(type_val="prometheus", uid="prometheus")
 
@@ -23,6 +24,11 @@ def _thresholds(warning: float | None, critical: float | None) -> Any:
         steps.append(models.Threshold(value=warning, color=YELLOW))
     if critical is not None:
         steps.append(models.Threshold(value=critical, color=RED))
+    return ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps)
+
+
+def _floor(least: float) -> Any:
+    steps = [models.Threshold(value=None, color=RED), models.Threshold(value=least, color=GREEN)]
     return ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps)
 
 
@@ -45,14 +51,15 @@ def graph(
     *,
     warning: float | None = None,
     critical: float | None = None,
+    least: float | None = 0,
 ) -> timeseries.Panel:
+    """Lines over time; ``least`` is where the axis begins, None leaves it to the data."""
     panel = (
         timeseries.Panel()
         .title(title)
         .description(description)
         .datasource(PROMETHEUS)
         .unit(unit)
-        .min(0)
         .span(12)
         .height(8)
         .legend(common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).show_legend(True))
@@ -62,6 +69,8 @@ def graph(
         panel = panel.thresholds_style(
             common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
         )
+    if least is not None:
+        panel = panel.min(least)
     for letter, each in zip("ABCDEFGH", queries, strict=False):
         panel = panel.with_target(each.ref_id(letter))
     return panel
@@ -75,7 +84,9 @@ def number(
     *,
     warning: float | None = None,
     critical: float | None = None,
+    floor: float | None = None,
 ) -> stat.Panel:
+    """One number; with ``floor`` it is red below it."""
     return (
         stat.Panel()
         .title(title)
@@ -84,6 +95,24 @@ def number(
         .unit(unit)
         .span(6)
         .height(5)
-        .thresholds(_thresholds(warning, critical))
+        .thresholds(_floor(floor) if floor is not None else _thresholds(warning, critical))
         .with_target(query(expression, title).ref_id("A"))
+    )
+
+
+def heat(title: str, description: str, unit: str, buckets: prometheus.Dataquery) -> heatmap.Panel:
+    """A histogram's buckets over time."""
+    return (
+        heatmap.Panel()
+        .title(title)
+        .description(description)
+        .datasource(PROMETHEUS)
+        .unit(unit)
+        .span(12)
+        .height(8)
+        .calculate(False)
+        .thresholds(_thresholds(None, None))
+        .with_target(
+            buckets.format(PromQueryFormat.HEATMAP).ref_id("A"),
+        )
     )

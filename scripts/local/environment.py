@@ -17,11 +17,24 @@ def of_service(layout: Layout, database_url: str, secrets: dict[str, str]) -> di
         "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
         "OTEL_EXPORTER_OTLP_ENDPOINT": layout.url("JAEGER_OTLP_HTTP_PORT"),
         "JAEGER_AGENT_PORT": str(layout.port("JAEGER_AGENT_PORT")),
+        "DEMO_RATES_URL": layout.url("RATES_PORT"),
         "JAEGER_UI_URL": layout.url("JAEGER_QUERY_PORT"),
         **secrets,
     }
     chosen = {name: os.environ[name] for name in defaults if os.environ.get(name)}
     return defaults | chosen
+
+
+def of_rates(layout: Layout, folder: str) -> dict[str, str]:
+    """Variables for the demo's second service. ``folder`` is where its metrics' files go."""
+    return {
+        "WEB_CONCURRENCY": "1",
+        "LOG_FORMAT": "json",
+        "PROMETHEUS_PORT": "0",
+        "PROMETHEUS_MULTIPROC_DIR": folder,
+        "OTEL_SERVICE_NAME": "exchange-rates",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": layout.url("JAEGER_OTLP_HTTP_PORT"),
+    }
 
 
 def of_commands(layout: Layout, database_url: str, secrets: dict[str, str]) -> dict[str, str]:

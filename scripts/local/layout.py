@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PORTS: dict[str, tuple[int, str]] = {
     "API_PORT": (8080, "API, admin and docs"),
     "PROMETHEUS_PORT": (8000, "metrics-only port of the API"),
+    "RATES_PORT": (8090, "the demo's second service"),
     "POSTGRES_PORT": (54329, "PostgreSQL"),
     "PROMETHEUS_SERVER_PORT": (9090, "Prometheus"),
     "ALERTMANAGER_PORT": (9093, "Alertmanager"),

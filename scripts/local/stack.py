@@ -89,6 +89,17 @@ class Stack:
         self._builds[name] = (process, now, now)
         self.missing[name] = f"being built from source, it joins when it is ready ({log})"
 
+    def end(self, name: str) -> None:
+        """Stop a part, as if it had gone."""
+        self.ready.discard(name)
+        part = self.parts.pop(name, None)
+        if part is not None:
+            part.stop()
+
+    def again(self, name: str) -> None:
+        """Start a part that was ended."""
+        self._try(name)
+
     def _try(self, name: str) -> None:
         """Start a part; whatever goes wrong with it, the API does not notice."""
         try:
@@ -117,7 +128,7 @@ class Stack:
         if name == "jaeger":
             return jaeger(self.layout)
         if name == "prometheus":
-            return prometheus(self.layout, config / "prometheus" / "prometheus.yml")
+            return prometheus(self.layout, config / "prometheus" / "prometheus.yml", self.speed)
         return alertmanager(self.layout, config / "alertmanager" / "alertmanager.yml")
 
     def tick(self) -> None:
@@ -161,7 +172,7 @@ class Stack:
             part.stop()
 
 
-def prometheus(layout: Layout, configuration: Path) -> Part:
+def prometheus(layout: Layout, configuration: Path, speed: float = 1.0) -> Part:
     """Prometheus on the layout's port, with its data in the state folder."""
     data = layout.folder / "prometheus"
     data.mkdir(exist_ok=True)
@@ -172,6 +183,8 @@ def prometheus(layout: Layout, configuration: Path) -> Part:
         f"--web.listen-address={layout.address('PROMETHEUS_SERVER_PORT')}",
         "--enable-feature=exemplar-storage",
         "--storage.tsdb.retention.time=15d",
+        # How often it tells Alertmanager of an alert again; a minute unless time is compressed.
+        f"--rules.alert.resend-delay={60_000 / speed:.0f}ms",
     ]
     ready = layout.url("PROMETHEUS_SERVER_PORT", "/-/ready")
     return Part("prometheus", command, layout.logs / "prometheus.log", ready)

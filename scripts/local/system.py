@@ -15,16 +15,16 @@ from scripts.postgres import Postgres, PostgresError, free_port
 
 Say = Callable[[str], None]
 
-#: Demo data of a first start.
-EXPENSES, USERS = 2000, 5
-
 
 class StartError(RuntimeError):
     """The system cannot start; one line that says why and what to do."""
 
 
 class System:
-    """Started by ``make up`` and by the end-to-end tests alike."""
+    """Started by ``make up``, by the end-to-end tests and by the drills alike."""
+
+    #: Demo data of a first start.
+    expenses, users = 2000, 5
 
     def __init__(self, layout: Layout, say: Say = print, *, speed: float = 1.0) -> None:
         self.layout = layout
@@ -33,6 +33,7 @@ class System:
         self.secrets: dict[str, str] = {}
         self.database: Postgres | None = None
         self.api: Part | None = None
+        self.rates: Part | None = None
         self.stack: Stack | None = None
 
     def start_service(self) -> None:
@@ -52,22 +53,31 @@ class System:
             address = self._start_database()
         self._manage(["migrate", "--verbosity", "0"], address)
         if self.database is not None:
-            seed = ["seed_demo", "--expenses", str(EXPENSES), "--users", str(USERS)]
+            seed = ["seed_demo", "--expenses", str(self.expenses), "--users", str(self.users)]
             self._manage(seed, address)
-        self.api = Part(
-            "api",
-            [
-                *(sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.conf.py"),
-                *("config.wsgi", "--bind", self.layout.address("API_PORT")),
-            ],
-            self.layout.logs / "api.log",
-            self.layout.url("API_PORT", "/health/ready"),
-            environment.of_service(self.layout, address, self.secrets),
-            cwd=ROOT,
-        )
+        self._start_rates()
+        address = self.address_for_service(address)
+        self.api = service(self.layout, address, self.secrets)
         self.api.start()
         if not self.api.wait_until_ready(30):
             raise StartError(f"the API did not start: {self.api.last_words()}  ({self.api.log})")
+
+    def address_for_service(self, address: str) -> str:
+        """The database's address as the API gets it."""
+        return address
+
+    def layout_of_rates(self) -> Layout:
+        """Where the second service listens."""
+        return self.layout
+
+    def _start_rates(self) -> None:
+        """The demo's second service; without it the API runs all the same."""
+        port = self.layout.port("RATES_PORT")
+        if not ports.is_free(port):
+            self.say(f"port {port} is taken: the demo's second service is left out (RATES_PORT=…)")
+            return
+        self.rates = second_service(self.layout_of_rates())
+        self.rates.start()
 
     def _start_database(self) -> str:
         port = self.layout.port("POSTGRES_PORT")
@@ -116,9 +126,31 @@ class System:
 
     def stop(self) -> None:
         """In the order of who needs whom. Safe to call at any point of a start."""
-        if self.api is not None:
-            self.api.stop()
+        for part in (self.api, self.rates):
+            if part is not None:
+                part.stop()
         if self.stack is not None:
             self.stack.stop()
         if self.database is not None:
             self.database.stop()
+
+
+def service(layout: Layout, database_url: str, secrets: dict[str, str]) -> Part:
+    """The API under gunicorn, as the layout says."""
+    variables = environment.of_service(layout, database_url, secrets)
+    url = layout.url("API_PORT", "/health/ready")
+    command = _gunicorn("config.wsgi", layout.address("API_PORT"))
+    return Part("api", command, layout.logs / "api.log", url, variables, cwd=ROOT)
+
+
+def second_service(layout: Layout) -> Part:
+    """The demo's second service under gunicorn."""
+    variables = environment.of_rates(layout, str(layout.folder / "rates-metrics"))
+    url = layout.url("RATES_PORT", "/health/live")
+    command = _gunicorn("config.rates.wsgi", layout.address("RATES_PORT"))
+    return Part("rates", command, layout.logs / "rates.log", url, variables, cwd=ROOT)
+
+
+def _gunicorn(application: str, address: str) -> list[str]:
+    options = ("-c", "config/gunicorn.conf.py", "--bind", address)
+    return [sys.executable, "-m", "gunicorn", *options, application]

@@ -17,6 +17,12 @@ def rows(layout: Layout) -> list[tuple[str, str, str, str]]:
         ("API", f"{api}/api/v1/", "token login, see below", f"{api}/health/ready"),
         ("API docs", f"{api}/api/docs/", "", f"{api}/health/live"),
         ("Admin", f"{api}/admin/", "", f"{api}/health/live"),
+        (
+            "Rates",
+            layout.url("RATES_PORT", "/rates/USD/"),
+            f"the demo's second service, called by {api}/api/v1/demo/rates/USD/",
+            layout.url("RATES_PORT", "/health/live"),
+        ),
         ("Metrics", f"{api}/metrics", f"the same on {metrics}", f"{api}/metrics"),
         ("Prometheus", prometheus, _NO_PAGE, f"{prometheus}/-/ready"),
         ("Alertmanager", alertmanager, "", f"{alertmanager}/-/ready"),

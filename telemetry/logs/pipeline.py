@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from structlog.typing import Processor
 
-from telemetry.logs import processors
+from telemetry.logs import plain_text, processors
 from telemetry.logs.quiet import RequestLineSaysIt
 from telemetry.settings import LOG_FORMAT, LOG_LEVEL, LOG_LEVELS
 
@@ -85,13 +85,20 @@ class LineHandler(logging.StreamHandler[Any]):
 configured: list[Processor] = []
 
 
-def configure(logging_settings: dict[str, Any] | None = None) -> None:
+def configure_server() -> LineHandler:
+    """For a process of a server, before the application is there: what it writes as well."""
+    if LOG_FORMAT.read() == "json":
+        plain_text.install()
+    return configure()
+
+
+def configure(logging_settings: dict[str, Any] | None = None) -> LineHandler:
     """Lead everything to one handler on standard error.
 
     ``logging_settings`` (Django's ``LOGGING``) may set levels of loggers or add handlers; it is
     applied on top as ``logging.config.dictConfig`` has it.
     """
-    handler = LineHandler(sys.stderr)
+    handler = LineHandler(plain_text.behind(sys.stderr))
     handler.setFormatter(formatter())
     handler.addFilter(RequestLineSaysIt())
     root = logging.getLogger()
@@ -111,7 +118,7 @@ def configure(logging_settings: dict[str, Any] | None = None) -> None:
     configured[:] = [
         structlog.stdlib.filter_by_level,
         *_SHARED,
-        structlog.stdlib.PositionalArgumentsFormatter(),
+        processors.add_arguments,
         structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
     ]
     structlog.configure(
@@ -125,6 +132,7 @@ def configure(logging_settings: dict[str, Any] | None = None) -> None:
             {"version": 1, "disable_existing_loggers": False, **logging_settings}
         )
     _set_levels()
+    return handler
 
 
 def _set_levels() -> None:
@@ -139,12 +147,26 @@ def _remove_stream_handlers(logger: logging.Logger) -> None:
             logger.removeHandler(handler)
 
 
+class LineFormatter(structlog.stdlib.ProcessorFormatter):
+    """structlog's, for which no record is too broken: logging would write a traceback instead."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        try:
+            return super().format(record)
+        except Exception as error:  # noqa: BLE001  "%d" with a text, a __str__ that raises
+            kept = {name: record.__dict__[name] for name in ("name", "levelname", "levelno")}
+            message = record.msg.get("event") if isinstance(record.msg, dict) else record.msg
+            said = message if isinstance(message, str) else type(message).__name__
+            reason = f"a line that cannot be written ({type(error).__name__}): {said}"
+            return super().format(logging.makeLogRecord({**kept, "msg": reason}))
+
+
 def formatter() -> logging.Formatter:
     """Turns a record of anybody's into the text of a line."""
     last: Processor = processors.to_json
     if LOG_FORMAT.read() == "console":
         last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), event_key="message")
-    return structlog.stdlib.ProcessorFormatter(
+    return LineFormatter(
         foreign_pre_chain=_SHARED,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,

@@ -11,7 +11,8 @@ from opentelemetry import trace
 
 from telemetry.context import current
 from telemetry.logs.exceptions import fields_of
-from telemetry.logs.masking import MASKED, is_secret, mask
+from telemetry.logs.masking import MASKED, is_secret
+from telemetry.logs.shapes import mask, name_of
 
 Event = MutableMapping[str, Any]
 
@@ -41,6 +42,18 @@ def add_context(_logger: Any, _method: str, event: Event) -> Event:
     return event
 
 
+def add_arguments(_logger: Any, _method: str, event: Event) -> Event:
+    """``log.info("%d rows", 3)``; arguments that do not fit must not fail who logs."""
+    given = event.pop("positional_args", None)
+    if given:
+        only = given[0] if len(given) == 1 and isinstance(given[0], dict) and given[0] else given
+        try:
+            event["event"] %= only
+        except Exception:  # noqa: BLE001  whatever the arguments' own code raises
+            event["arguments"] = list(given)
+    return event
+
+
 def add_exception(_logger: Any, _method: str, event: Event) -> Event:
     """``exc_info`` as structured fields."""
     given = event.pop("exc_info", None)
@@ -53,13 +66,17 @@ def add_exception(_logger: Any, _method: str, event: Event) -> Event:
 
 
 def mask_secrets(_logger: Any, _method: str, event: Event) -> Event:
+    found: Event = {}
     for key, value in event.items():
-        event[key] = MASKED if is_secret(key) else mask(value)
-    return event
+        name = name_of(key)
+        found[name] = MASKED if is_secret(name) else mask(value)
+    return found
 
 
 def in_order(_logger: Any, _method: str, event: Event) -> Event:
     """``message`` for structlog's ``event``, and the common fields first."""
+    # uvicorn's message once more, for terminals.
+    event.pop("color_message", None)
     if "event" in event:
         event["message"] = event.pop("event")
     ordered: dict[str, Any] = {name: event.pop(name) for name in _FIRST if name in event}
@@ -71,25 +88,12 @@ def to_json(_logger: Any, _method: str, event: Event) -> str:
     """One object on one line; a line that is too long loses its context, never its validity."""
     line = _encoded(event)
     if len(line) > _LONGEST_LINE:
-        short: dict[str, Any] = {name: event[name] for name in _FIRST if name in event}
-        short["message"] = str(short.get("message", ""))[:2000]
+        short: dict[str, Any] = {name: str(event[name])[:200] for name in _FIRST if name in event}
+        short["message"] = str(event.get("message", ""))[:2000]
         short["truncated"] = f"the line had {len(line)} bytes"
         line = _encoded(short)
     return line.decode()
 
 
 def _encoded(event: Event) -> bytes:
-    try:
-        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
-    except (TypeError, orjson.JSONEncodeError):
-        # Lone surrogates and integers beyond 64 bits are all that mask() lets through.
-        plain = {key: _encodable(value) for key, value in event.items()}
-        return orjson.dumps(plain, default=repr)
-
-
-def _encodable(value: Any) -> Any:
-    try:
-        orjson.dumps(value)
-    except (TypeError, orjson.JSONEncodeError):
-        return str(value).encode("utf-8", "replace").decode()
-    return value
+    return orjson.dumps(event, default=str)

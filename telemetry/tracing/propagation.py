@@ -28,3 +28,11 @@ def extract(traceparent: str | None, tracestate: str | None) -> trace.SpanContex
 def inject(span: trace.Span, headers: MutableMapping[str, str]) -> None:
     """Put ``traceparent`` of ``span`` on outgoing headers. Baggage is not passed on."""
     _propagator.inject(headers, trace.set_span_in_context(span, Context()))
+
+
+def remove(span: trace.Span, headers: MutableMapping[str, str]) -> None:
+    """Take a ``traceparent`` of the trace of ``span`` from outgoing headers; others stay."""
+    trace_id = f"{span.get_span_context().trace_id:032x}"
+    if headers.get("traceparent", "").split("-")[1:2] == [trace_id]:
+        del headers["traceparent"]
+        headers.pop("tracestate", None)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
+import requests
 
 from scripts.servers import poll
 from tests.conftest import samples
@@ -145,3 +147,54 @@ def test_errors_raise_the_alert_and_their_end_resolves_it(whole: Whole) -> None:
 
     poll(healthy, 60, "HighErrorRate did not end")
     poll(lambda: "HighErrorRate" not in whole.notified(), 60, "Alertmanager was not told the end")
+
+
+def test_a_trace_crosses_two_services_under_one_correlation_id(whole: Whole) -> None:
+    answer = whole.api("GET", "/api/v1/demo/rates/USD/", headers={"X-Correlation-ID": "e2e-two"})
+    assert answer.json()["rate"] == "1.10"
+
+    def lines(name: str) -> list[dict[str, Any]]:
+        text = (whole.layout.logs / name).read_text().splitlines()
+        return [json.loads(line) for line in text if '"e2e-two"' in line]
+
+    trace_ids = poll(
+        lambda: (
+            {line["trace_id"] for line in lines("api.log") + lines("rates.log")}
+            if lines("api.log") and lines("rates.log")
+            else set()
+        ),
+        5,
+        "no lines of both services",
+    )
+    assert len(trace_ids) == 1
+    (trace_id,) = trace_ids
+    spans = poll(
+        lambda: found if len(found := whole.trace(trace_id)) == 3 else [],
+        30,
+        "Jaeger does not have the three spans",
+    )
+    by_id = {span["spanID"]: span for span in spans}
+    chain = [span for span in spans if span["operationName"] == "GET /rates/{currency}/"]
+    # The first span's parent is the one of this test's own call.
+    while (parent := chain[-1]["references"][0]["spanID"]) in by_id:
+        chain.append(by_id[parent])
+    assert [span["operationName"] for span in chain] == [
+        "GET /rates/{currency}/",
+        "GET",
+        "GET /api/v1/demo/rates/{currency}/",
+    ]
+
+
+def test_jaeger_draws_the_edge_between_the_services(whole: Whole) -> None:
+    def edges() -> set[tuple[str, str]]:
+        whole.api("GET", "/api/v1/demo/rates/USD/")
+        url = whole.layout.url("JAEGER_QUERY_PORT", "/api/dependencies")
+        now = int(time.time() * 1000)
+        answer = requests.get(url, {"endTs": now, "lookback": 3_600_000}, timeout=10).json()
+        return {(edge["parent"], edge["child"]) for edge in answer["data"] or []}
+
+    poll(
+        lambda: ("expense-tracker-api", "exchange-rates") in edges(),
+        30,
+        "no edge in Jaeger's dependency graph",
+    )

@@ -6,7 +6,6 @@ Grafana itself does not run here; promtool reads every query.
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
+from monitoring.alerts.generate import ALERTS
 from monitoring.grafana.generate import FOLDER, generated
 from monitoring.render import HERE
 from monitoring.tools.build import find
-from telemetry.metrics.definitions import DEFINITIONS
+from tests.monitoring.promql import metrics
+from tests.monitoring.test_rules import known_metrics
 
 BOARDS = {file.stem: json.loads(file.read_text()) for file in sorted(FOLDER.glob("*.json"))}
 
@@ -39,12 +40,37 @@ def test_what_is_committed_is_what_the_code_says() -> None:
 
 
 def test_the_dashboards_of_the_brief_are_there() -> None:
-    assert {board["title"] for board in BOARDS.values()} == {
+    assert {board["title"] for board in BOARDS.values()} >= {
         "API Performance Overview",
         "Database Performance",
         "Error Tracking",
         "System Health",
     }
+
+
+def test_every_alert_leads_to_a_dashboard_that_has_its_variables() -> None:
+    for alert in (each for alerts in ALERTS.values() for each in alerts):
+        there = {variable["name"] for variable in BOARDS[alert.dashboard]["templating"]["list"]}
+        assert set(alert.variables) <= there, alert.name
+
+
+def test_a_dashboard_answers_one_question_and_its_first_panel_is_the_answer() -> None:
+    for board in BOARDS.values():
+        assert "?" in board["description"], board["uid"]
+        first = board["panels"][0]
+        assert (first["type"], first["gridPos"]["x"], first["gridPos"]["y"]) == ("stat", 0, 0)
+
+
+def test_deploys_and_alerts_are_marked() -> None:
+    for board in BOARDS.values():
+        names = [annotation["name"] for annotation in board["annotations"]["list"]]
+        assert names == ["Deploys", "Alerts"]
+
+
+def test_links_between_dashboards_keep_time_and_variables() -> None:
+    for board in BOARDS.values():
+        (link,) = board["links"]
+        assert (link["type"], link["keepTime"], link["includeVars"]) == ("dashboards", True, True)
 
 
 def test_every_panel_has_a_description_a_unit_and_a_source() -> None:
@@ -61,18 +87,18 @@ def test_every_series_has_a_legend() -> None:
 
 def test_every_dashboard_can_be_narrowed_to_job_and_instance() -> None:
     for board in BOARDS.values():
-        assert [variable["name"] for variable in board["templating"]["list"]] == ["job", "instance"]
+        names = [variable["name"] for variable in board["templating"]["list"]]
+        assert names[:2] == ["job", "instance"]
 
 
 def test_queries_ask_for_metrics_that_exist() -> None:
-    known = {definition.name for definition in DEFINITIONS} | {"up", "scrape_duration_seconds"}
-    asked = {
-        word.removesuffix("_bucket")
-        for query in queries()
-        for word in re.findall(r"\b([a-z][a-z0-9_]+)\{", query)
-    }
+    beside = {"expenses_created_total", "expenses_status_changes_total", "scrape_duration_seconds"}
+    # What Prometheus, Alertmanager and Jaeger say of themselves; a live run holds these.
+    own = ("prometheus_", "alertmanager_", "otelcol_")
+    asked = {name for query in queries() for name in metrics(query)}
 
-    assert asked <= known
+    unknown = {name for name in asked if not name.startswith(own)} - known_metrics() - beside
+    assert unknown == set()
 
 
 def test_promtool_can_read_every_query(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetry.logs import processors
-from telemetry.logs.masking import mask, mask_text, without_detail
+from telemetry.logs.masking import mask_text, without_detail
+from telemetry.logs.shapes import mask
 
 
 @pytest.mark.parametrize(

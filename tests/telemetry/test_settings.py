@@ -21,12 +21,50 @@ from telemetry.environment import WrongEnvironmentError
         {"SLOW_REQUEST_SECONDS": -1},
         {"METRICS_PATH": "metrics"},
         {"TRUST_INCOMING_TRACE": "yes"},
+        {"PROPAGATE_TO_HOSTS": "example.org"},
+        {"PROPAGATE_TO_HOSTS": None},
+        {"PROPAGATE_TO_HOSTS": [7]},
+        {"PROPAGATE_TO_HOSTS": ["https://example.org"]},
+        {"PROPAGATE_TO_HOSTS": ["example.org/path"]},
+        {"PROPAGATE_TO_HOSTS": ["*.example.org"]},
+        {"PROPAGATE_TO_HOSTS": [""]},
+        {"PROPAGATE_TO_HOSTS": ["."]},
     ],
     ids=str,
 )
 def test_a_wrong_setting_is_refused_by_its_name(given: dict[str, Any]) -> None:
     with pytest.raises(ImproperlyConfigured, match=next(iter(given))):
         settings.checked(given)
+
+
+def test_lists_may_be_written_as_lists() -> None:
+    names = ("TRUSTED_PROXIES", "UNSEEN_COMMANDS", "MASKED_KEYS", "PROPAGATE_TO_HOSTS")
+
+    made = settings.checked({name: ["10.0.0.1"] for name in names})
+
+    assert hash(made) == hash(settings.checked(dict.fromkeys(names, ("10.0.0.1",))))
+
+
+@pytest.mark.parametrize(
+    ("hosts", "host", "told"),
+    [
+        ([], "anywhere.example", True),
+        (["api.example.org"], "api.example.org", True),
+        (["API.example.org"], "api.example.org", True),
+        (["api.example.org"], "example.org", False),
+        (["api.example.org"], "api.example.org.evil.example", False),
+        (["example.org"], "api.example.org", False),
+        ([".example.org"], "api.example.org", True),
+        ([".example.org"], "example.org", True),
+        ([".example.org"], "evilexample.org", False),
+        (["127.0.0.1", "::1"], "::1", True),
+        (["127.0.0.1", "::1"], "localhost", False),
+    ],
+)
+def test_ids_are_passed_on_to_the_hosts_of_the_list(
+    hosts: list[str], host: str, told: bool
+) -> None:
+    assert settings.checked({"PROPAGATE_TO_HOSTS": hosts}).propagates_to(host) is told
 
 
 @pytest.mark.parametrize(

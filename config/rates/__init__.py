@@ -1,0 +1,1 @@
+"""The demo's second service: exchange rates, so that a trace has two services to cross."""

@@ -1,0 +1,201 @@
+"""``make quiet``: an hour of a healthy day, compressed, in which nothing critical may fire.
+
+    make quiet                 # twelve times as fast as shipped
+    make quiet FACTOR=1        # the whole hour
+
+Prints what each phase did and every alert that fired. A warning is allowed where ``EXPECTED`` gives
+its reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from scripts.drill.field import Field
+from scripts.local.machine import machine
+from scripts.local.system import StartError
+from scripts.postgres import PostgresError
+from scripts.traffic import number
+
+#: Warnings of a healthy day, and why they may be.
+EXPECTED: dict[str, str] = {}
+#: Requests a second of the night, the day and a burst.
+NIGHT, DAY, BURST = 0.2, 12.0, 40.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    what: str
+    #: Minutes of the hour.
+    minutes: float
+    rate: float
+    #: Runs beside the phase's traffic and may take its time; gets the seconds that the phase has.
+    act: Callable[[Field, float], str] | None = None
+
+
+def _one_failure(it: Field, _seconds: float) -> str:
+    return f"answered {it.get('/api/v1/demo/faults/error/')}"
+
+
+def _deploy(it: Field, seconds: float) -> str:
+    """One instance after the other replaces its workers."""
+    for part in (it.api, it.second):
+        assert part is not None
+        assert part.process is not None
+        part.process.send_signal(signal.SIGHUP)
+        time.sleep(seconds / 3)
+    return "both instances have new workers"
+
+
+def _database_restart(it: Field, _seconds: float) -> str:
+    """Five seconds at full length, or as short as PostgreSQL can."""
+    assert it.database is not None
+    began = time.monotonic()
+    it.database.stop()
+    time.sleep(max(5 / it.speed - (time.monotonic() - began) - 0.3, 0))
+    it.database.start()
+    away = time.monotonic() - began
+    return f"away for {away:.1f} s, which is {away * it.speed:.0f} s at full length"
+
+
+def _bad_client(it: Field, seconds: float) -> str:
+    """Wrong paths, wrong tokens, wrong bodies, as fast as one client can."""
+    ends = time.monotonic() + seconds
+    sent = 0
+    with requests.Session() as session:
+        while time.monotonic() < ends:
+            sent += 1
+            path, method, token = (
+                (f"/wp-admin/{sent}.php", "GET", ""),
+                ("/api/v1/expenses/", "GET", "wrong"),
+                ("/api/v1/expenses/", "POST", ""),
+                ("/api/v1/auth/login/", "PUT", ""),
+            )[sent % 4]
+            headers = {"Authorization": f"Token {token}"} if token else {}
+            answer = session.request(method, it.url(path), headers=headers, timeout=15)
+            if answer.status_code < 400 or answer.status_code >= 500:
+                return f"{method} {path} was answered {answer.status_code}"
+    return f"{sent} requests of a bad client, all 4xx"
+
+
+PHASES = (
+    Phase("night", 6, NIGHT),
+    Phase("night, one request fails", 6, NIGHT, _one_failure),
+    Phase("day", 8, DAY),
+    Phase("burst", 5, BURST),
+    Phase("deploy with rolling workers", 8, DAY, _deploy),
+    Phase("restart of the database", 9, DAY, _database_restart),
+    Phase("storm of a bad client", 8, DAY, _bad_client),
+    Phase("day", 4, DAY),
+    Phase("night again", 6, NIGHT),
+)
+
+
+@contextmanager
+def watched(it: Field) -> Iterator[dict[str, list[str]]]:
+    """Alerts that fire meanwhile, by name, with their severity and summary."""
+    seen: dict[str, list[str]] = {}
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(it.scrape / 2):
+            try:
+                firing = it.firing()
+            except requests.RequestException as error:
+                firing = {}
+                seen["Prometheus did not answer"] = ["critical", str(error)]
+            for name, alerts in firing.items():
+                first = alerts[0]
+                seen.setdefault(
+                    name, [first["labels"]["severity"], first["annotations"]["summary"]]
+                )
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        thread.join(20)
+        seen.pop("Watchdog", None)
+
+
+def hour(it: Field, say: Callable[[str], None]) -> dict[str, list[str]]:
+    """All phases; the alerts that fired."""
+    assert it.load is not None
+    it.renew()
+    fired: dict[str, list[str]] = {}
+    for phase in PHASES:
+        it.load.rate = phase.rate
+        it.load.seen.clear()
+        lasts = phase.minutes * 60 / it.speed
+        ends = time.monotonic() + lasts
+        with watched(it) as seen:
+            did = phase.act(it, lasts) if phase.act else ""
+            time.sleep(max(ends - time.monotonic(), 0))
+        answers = ", ".join(f"{count} x {what}" for what, count in sorted(it.load.seen.items()))
+        say(f"{phase.what}, {phase.minutes:g} min: {answers}" + (f"; {did}" if did else ""))
+        for name, (severity, summary) in seen.items():
+            say(f"    {severity}: {name}: {summary} ({EXPECTED.get(name, 'not expected')})")
+        fired |= seen
+    return fired
+
+
+def unexpected(fired: dict[str, list[str]]) -> list[str]:
+    return sorted(
+        name
+        for name, (severity, _) in fired.items()
+        if severity == "critical" or name not in EXPECTED
+    )
+
+
+def main() -> int:
+    factor = number("FACTOR", 12, 1, 30)
+    folder = Path(tempfile.mkdtemp(prefix="expense-tracker-quiet-"))
+    said: list[str] = []
+    it = Field(folder, factor, said.append)
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        print(line, flush=True)
+
+    wrong = ["it did not run to its end"]
+    try:
+        it.start()
+        say(f"an hour in {60 / factor:.1f} minutes, rules {factor:g} times as fast as shipped")
+        wrong = unexpected(hour(it, say))
+        say(f"FAIL: {', '.join(wrong)}" if wrong else "ok: nothing fired that should not")
+    except (StartError, PostgresError, RuntimeError) as error:
+        print(f"make quiet: {error}\n" + "\n".join(said[-5:]))
+    finally:
+        it.stop()
+        if wrong:
+            print(f"logs are in {it.layout.logs}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    if name := os.environ.get("REPORT", ""):
+        content = {
+            "machine": machine(),
+            "factor": factor,
+            "lines": lines,
+        }
+        Path(name).write_text(json.dumps(content, indent=1) + "\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""Five of the drills; ``make drill`` runs all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from monitoring.tools.build import find
+from scripts.drill.faults import BY_NAME
+from scripts.drill.field import Field
+from scripts.drill.run import drill
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+CHOSEN = ("database-stopped", "endpoint-errors", "instance-stopped", "upstream-down", "jaeger-down")
+
+
+@pytest.fixture(scope="module")
+def field() -> Iterator[Field]:
+    missing = [name for name in ("prometheus", "alertmanager", "jaeger") if find(name) is None]
+    if missing:
+        pytest.skip(f"not built: {', '.join(missing)} (make tools)")
+    environment = dict(os.environ)
+    folder = Path(tempfile.mkdtemp(prefix="expense-tracker-drill-"))
+    it = Field(folder, 30, lambda _line: None)
+    try:
+        it.start()
+        yield it
+    finally:
+        it.stop()
+        os.environ.update(environment)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_the_fault_raises_its_alert_and_no_other(field: Field, name: str) -> None:
+    result = drill(field, BY_NAME[name])
+
+    assert result.problems == []

@@ -32,7 +32,8 @@ _NOTIFICATIONS = "http://notifications:9099"
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
-_RANGE = re.compile(r"\[((?:\d+(?:ms|s|m|h|d|w))+)\]")
+#: ``[5m]``, and ``[1d:5m]`` with the step of a subquery.
+_RANGE = re.compile(r"\[((?:\d+(?:ms|s|m|h|d|w))+)(?::((?:\d+(?:ms|s|m|h|d|w))+))?\]")
 #: A rate needs some samples: no range becomes shorter than this many scrapes.
 _SCRAPES_IN_RANGE = 4
 _SHORTEST_SCRAPE = 0.5
@@ -130,7 +131,8 @@ def _hurry(rules: dict[str, Any], speed: float, scrape: float) -> None:
     """Shorten ``for``, ``keep_firing_for``, intervals and ranges in place."""
 
     def shorter(found: re.Match[str]) -> str:
-        return f"[{duration(max(seconds(found[1]) / speed, scrape * _SCRAPES_IN_RANGE))}]"
+        window = duration(max(seconds(found[1]) / speed, scrape * _SCRAPES_IN_RANGE))
+        return f"[{window}:{duration(seconds(found[2]) / speed)}]" if found[2] else f"[{window}]"
 
     for group in rules["groups"]:
         if "interval" in group:

@@ -35,6 +35,8 @@ class Alert:
     variables: tuple[str, ...] = ("job",)
     #: Query of Jaeger's search beside the service; a value ``{label}`` takes the alert's label.
     traces: dict[str, str] | None = None
+    #: For alerts with the label sli=latency: no failed requests, but slow ones.
+    slow_traces: dict[str, str] | None = None
     labels: dict[str, str] | None = None
     stack: bool = False
 
@@ -60,19 +62,30 @@ class Alert:
         return rule
 
     def _dashboard_url(self) -> str:
-        chosen = "".join(f"&var-{name}={_label(name)}" for name in self.variables)
+        # A label that is missing (absent() knows no instance) leaves the variable as it is.
+        chosen = "".join(
+            f"{{{{ with $labels.{name} }}}}&var-{name}={{{{ urlquery . }}}}{{{{ end }}}}"
+            for name in self.variables
+        )
         return f"{GRAFANA}/d/{self.dashboard}?from=now-1h&to=now{chosen}"
 
     def _traces_url(self) -> str:
-        service = "jaeger" if self.stack else JOB
-        parts = [f"{JAEGER}/search?lookback=1h&service={service}"]
-        for name, value in (self.traces or {}).items():
-            # Quoted first, so that the labels' own quoting is left as it is.
-            text = quote(value)
-            for label in _LABELS:
-                text = text.replace(quote(f"{{{label}}}"), _label(label))
-            parts.append(f"{name}={text}")
-        return "&".join(parts)
+        query = _query(self.traces or {})
+        if self.slow_traces:
+            slow = _query(self.slow_traces)
+            query = f'{{{{ if eq $labels.sli "latency" }}}}{slow}{{{{ else }}}}{query}{{{{ end }}}}'
+        return f"{JAEGER}/search?lookback=1h&service={JOB}{query}"
+
+
+def _query(parameters: dict[str, str]) -> str:
+    parts = []
+    for name, value in parameters.items():
+        # Quoted first, so that the labels' own quoting is left as it is.
+        text = quote(value)
+        for label in _LABELS:
+            text = text.replace(quote(f"{{{label}}}"), _label(label))
+        parts.append(f"&{name}={text}")
+    return "".join(parts)
 
 
 def _label(name: str) -> str:

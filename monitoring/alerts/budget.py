@@ -5,8 +5,8 @@ Source: Google's Site Reliability Workbook, chapter 5, multiwindow multi-burn-ra
 
 from __future__ import annotations
 
-from monitoring.alerts.alert import Alert
-from monitoring.alerts.table import FAST_BURN, LEAST_BAD, PERIOD, SLOW_BURN, Burn
+from monitoring.alerts.alert import FAILED, Alert
+from monitoring.alerts.table import FAST_BURN, LEAST_BAD, OBJECTIVES, PERIOD, SLOW_BURN, Burn
 from monitoring.alerts.words import bound
 
 
@@ -27,7 +27,8 @@ def _alert(name: str, severity: str, burns: tuple[Burn, ...]) -> Alert:
         answers. The dashboard SLOs tells what is left.""",
         "slo",
         ("job", "slo"),
-        {"tags": '{"error":"true"}'},
+        FAILED,
+        {"minDuration": f"{min(objective.seconds for objective in OBJECTIVES):g}s"},
     )
 
 

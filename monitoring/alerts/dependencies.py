@@ -5,7 +5,7 @@ from __future__ import annotations
 from monitoring.alerts.alert import FAILED, Alert
 from monitoring.alerts.service import slow
 from monitoring.alerts.table import JOB, THRESHOLDS
-from monitoring.alerts.words import bound, percent, seconds
+from monitoring.alerts.words import COUNT, bound, percent, seconds
 
 _SERVICE = f'job="{JOB}"'
 
@@ -49,7 +49,7 @@ def _pool() -> Alert:
         # Those who wait may all be gone at the moment of one scrape: the minute's maximum.
         f"""max_over_time(database_pool_requests_waiting{{{_SERVICE}}}[{limit.window}])
         > {limit.above:g}""",
-        "{{ $value | humanize }} threads of {{ $labels.instance }} wait for a database connection",
+        f"{COUNT} threads of {{{{ $labels.instance }}}} wait for a database connection",
         f"""Requests have been waiting for a connection of the pool for {bound(limit.hold)}: all
         are in use. Either statements take long, or code holds connections and does not give them
         back. After three seconds of waiting a request gets 503.""",
@@ -87,7 +87,7 @@ def _repeated() -> Alert:
         f"""sum by (job, endpoint)
         (increase(http_repeated_queries_total{{{_SERVICE}}}[{limit.window}])) > {limit.above:g}""",
         "{{ $labels.endpoint }} runs the same statement again and again (N+1)",
-        f"""{{{{ $value | humanize }}}} times in {bound(limit.window)} a request to this endpoint
+        f"""{COUNT} times in {bound(limit.window)} a request to this endpoint
         ran one statement far too often, as a loop over rows without select_related does. It is slow
         with many rows. The log has a line with the statement and the line of code.""",
         "endpoint-detail",

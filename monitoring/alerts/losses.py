@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitoring.alerts.alert import Alert
 from monitoring.alerts.table import JOB, THRESHOLDS
-from monitoring.alerts.words import bound
+from monitoring.alerts.words import COUNT, bound
 
 _SERVICE = f'job="{JOB}"'
 
@@ -24,7 +24,7 @@ def _spans() -> Alert:
         "warning",
         _grows("TelemetrySpansDropped", "telemetry_spans_dropped_total", "job, instance, reason"),
         "{{ $labels.instance }} loses spans: {{ $labels.reason }}",
-        f"""{{{{ $value | humanize }}}} spans in {bound(THRESHOLDS["TelemetrySpansDropped"].window)}
+        f"""{COUNT} spans in {bound(THRESHOLDS["TelemetrySpansDropped"].window)}
         did not reach Jaeger. Traces have holes or are missing; requests are not affected. Reason
         export_failed: the receiver is away or refuses; queue_full: it is too slow; span_limit: one
         request made too many spans.""",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitoring.alerts.alert import FAILED, Alert
 from monitoring.alerts.table import JOB, SLOW_BY_NATURE, THRESHOLDS, Threshold
-from monitoring.alerts.words import bound, percent, seconds
+from monitoring.alerts.words import COUNT, bound, percent, seconds
 
 _SERVICE = f'job="{JOB}"'
 
@@ -171,7 +171,7 @@ def _restarts() -> Alert:
         "warning",
         f"""increase(process_worker_starts_total{{{_SERVICE}}}[{limit.window}])
         > {limit.above:g} * max_over_time(process_workers{{{_SERVICE}}}[{limit.window}])""",
-        "{{ $labels.instance }} started {{ $value | humanize }} workers in " + bound(limit.window),
+        f"{{{{ $labels.instance }}}} started {COUNT} workers in {bound(limit.window)}",
         f"""Workers end and are started again: more than {limit.above:g} starts for each worker in
         {bound(limit.window)}. Requests that such a worker was answering are lost. The service's log
         says why: an exception at start, a signal, or the kernel's out-of-memory killer.""",

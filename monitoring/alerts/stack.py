@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitoring.alerts.alert import Alert
 from monitoring.alerts.table import THRESHOLDS
-from monitoring.alerts.words import bound
+from monitoring.alerts.words import COUNT, bound
 
 
 def alerts() -> list[Alert]:
@@ -78,10 +78,9 @@ def _jaeger_losing() -> Alert:
             "otelcol_receiver_refused_spans_total",
             "otelcol_receiver_failed_spans_total",
             "otelcol_exporter_send_failed_spans_total",
-            "otelcol_exporter_enqueue_failed_spans_total",
         ),
         "Jaeger at {{ $labels.instance }} loses spans",
-        """{{ $value | humanize }} spans were refused or could not be stored. Traces have holes.
+        f"""{COUNT} spans were refused or could not be stored. Traces have holes.
         A full disk or slow storage is the usual cause; Jaeger's log says.""",
         "monitoring-itself",
         (),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: The alert's value as a number of things: ``increase`` makes 12.63 of 12 or 13.
+COUNT = '{{ printf "%.0f" $value }}'
+
 _UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 
 

@@ -1,0 +1,217 @@
+"""Cases of the monitoring stack's alerts about itself."""
+
+from __future__ import annotations
+
+from monitoring.alerts.cases.case import Case, counter, gauge, series
+
+
+def cases() -> list[Case]:
+    return [
+        *_watchdog(),
+        *_down("PrometheusDown", "prometheus"),
+        *_down("AlertmanagerDown", "alertmanager"),
+        *_down("JaegerDown", "jaeger"),
+        *_jaeger_losing(),
+        *_rules(),
+        *_notifications(),
+        *_losing_data(),
+        *_configuration(),
+    ]
+
+
+def _watchdog() -> list[Case]:
+    return [Case("Watchdog", "at the first evaluation, and always", {}, starts="0s")]
+
+
+def _down(name: str, job: str) -> list[Case]:
+    def up(*phases: tuple[float, int]) -> dict[str, str]:
+        return {series("up", job=job, instance="h:1"): gauge(*phases)}
+
+    return [
+        Case(
+            name,
+            "away from 5m on for five minutes",
+            up((1, 20), (0, 20), (1, 20)),
+            starts="7m",
+            ends="10m",
+            labels={"job": job, "instance": "h:1"},
+            says={"summary": f"{job.capitalize()} at h:1 is down"},
+        ),
+        Case(
+            name,
+            "no such target",
+            {},
+            starts="2m",
+            labels={"job": job},
+            says={"summary": f"{job.capitalize()} is down"},
+        ),
+        Case(name, "away for two minutes", up((1, 20), (0, 8), (1, 20)), silent="12m"),
+    ]
+
+
+def _jaeger_losing() -> list[Case]:
+    name = "JaegerLosingSpans"
+    jaeger = {"job": "jaeger", "instance": "h:1"}
+    storage = {"exporter": "jaeger_storage_exporter"}
+    metric = series("otelcol_exporter_send_failed_spans_total", **jaeger, **storage)
+    receiver = {"receiver": "otlp", "transport": "http"}
+    return [
+        Case(
+            name,
+            "nothing can be stored from 5m on for five minutes",
+            {metric: counter((0, 20), (10, 20), (0, 40))},
+            starts="7m15s",
+            ends="14m45s",
+            labels=jaeger | storage,
+            says={
+                "summary": "Jaeger at h:1 loses spans",
+                "description": "90 spans were refused or could not be stored. Traces have holes. "
+                "A full disk or slow storage is the usual cause; Jaeger's log says.",
+            },
+        ),
+        Case(
+            name,
+            "what comes in is refused",
+            {
+                series("otelcol_receiver_refused_spans_total", **jaeger, **receiver): counter(
+                    (0, 20), (10, 20)
+                )
+            },
+            starts="7m15s",
+        ),
+        Case(
+            name,
+            "what comes in fails",
+            {
+                series("otelcol_receiver_failed_spans_total", **jaeger, **receiver): counter(
+                    (0, 20), (10, 20)
+                )
+            },
+            starts="7m15s",
+        ),
+        Case(name, "spans were lost long ago", {metric: "500x60"}, silent="15m"),
+    ]
+
+
+def _rules() -> list[Case]:
+    name = "RuleEvaluationFailing"
+    prometheus = {"job": "prometheus", "instance": "h:1"}
+    group = {"rule_group": "/etc/rules/service.yml;service"}
+    metric = series("prometheus_rule_evaluation_failures_total", **prometheus, **group)
+    return [
+        Case(
+            name,
+            "a rule fails at each evaluation from 5m on for five minutes",
+            {metric: counter((0, 20), (1, 20), (0, 40))},
+            starts="6m15s",
+            ends="14m45s",
+            labels=prometheus | group,
+            says={
+                "summary": "Prometheus cannot evaluate rules: /etc/rules/service.yml;service",
+            },
+        ),
+        Case(
+            name,
+            "evaluations are missed",
+            {
+                series(
+                    "prometheus_rule_group_iterations_missed_total", **prometheus, **group
+                ): counter((0, 20), (1, 20))
+            },
+            starts="6m15s",
+        ),
+        Case(name, "rules failed long ago", {metric: "7x60"}, silent="15m"),
+    ]
+
+
+def _notifications() -> list[Case]:
+    name = "NotificationsFailing"
+    webhook = {"job": "alertmanager", "instance": "h:2", "integration": "webhook"}
+    sent_to = {"job": "prometheus", "instance": "h:1", "alertmanager": "http://h:2"}
+    failed = series("alertmanager_notifications_failed_total", **webhook)
+    return [
+        Case(
+            name,
+            "the receiver answers with errors from 5m on for five minutes",
+            {failed: counter((0, 20), (1, 20), (0, 40))},
+            starts="7m15s",
+            ends="14m45s",
+            labels=webhook,
+            says={"summary": "Notifications of alerts do not arrive (webhook)"},
+        ),
+        Case(
+            name,
+            "Alertmanager refuses what Prometheus sends",
+            {series("prometheus_notifications_errors_total", **sent_to): counter((0, 20), (1, 20))},
+            starts="7m15s",
+            labels=sent_to,
+            says={"summary": "Notifications of alerts do not arrive"},
+        ),
+        Case(
+            name,
+            "Prometheus drops what it cannot send",
+            {
+                series("prometheus_notifications_dropped_total", **sent_to): counter(
+                    (0, 20), (1, 20)
+                )
+            },
+            starts="7m15s",
+        ),
+        Case(name, "it failed long ago", {failed: "7x60"}, silent="15m"),
+    ]
+
+
+def _losing_data() -> list[Case]:
+    name = "PrometheusLosingData"
+    prometheus = {"job": "prometheus", "instance": "h:1"}
+    metrics = (
+        "prometheus_tsdb_compactions_failed_total",
+        "prometheus_tsdb_wal_corruptions_total",
+        "prometheus_tsdb_wal_writes_failed_total",
+        "prometheus_tsdb_head_truncations_failed_total",
+        "prometheus_target_scrapes_exceeded_sample_limit_total",
+    )
+    return [
+        *(
+            Case(
+                name,
+                metric,
+                {series(metric, **prometheus): counter((0, 20), (1, 1), (0, 80))},
+                starts="5m15s",
+                ends="20m",
+                labels=prometheus,
+                says={"summary": "Prometheus at h:1 loses samples"},
+            )
+            for metric in metrics
+        ),
+        Case(name, "it was long ago", {series(metrics[0], **prometheus): "7x80"}, silent="20m"),
+    ]
+
+
+def _configuration() -> list[Case]:
+    name = "ConfigurationNotLoaded"
+
+    def loaded(job: str, *phases: tuple[float, int]) -> dict[str, str]:
+        metric = f"{job}_config_last_reload_successful"
+        return {series(metric, job=job, instance="h:1"): gauge(*phases)}
+
+    return [
+        *(
+            Case(
+                name,
+                f"{job} cannot load what is there from 5m on for ten minutes",
+                loaded(job, (1, 20), (0, 40), (1, 20)),
+                starts="10m",
+                ends="15m",
+                labels={"job": job, "instance": "h:1"},
+                says={"summary": f"{job} at h:1 runs on its old configuration"},
+            )
+            for job in ("prometheus", "alertmanager")
+        ),
+        Case(
+            name,
+            "mended within four minutes",
+            loaded("prometheus", (1, 20), (0, 16), (1, 20)),
+            silent="13m",
+        ),
+    ]

@@ -49,6 +49,7 @@ def traffic(whole: Whole) -> None:
     )
     for _ in range(15):
         visitor.act()
+    visitor.mistake()
     for path in ("error/", "slow/?seconds=0.6", "queries/?n=20"):
         whole.api("GET", f"/api/v1/demo/faults/{path}")
     whole.api("GET", "/api/v1/demo/rates/USD/")
@@ -59,17 +60,22 @@ def test_faults_that_give_data_are_drills() -> None:
 
 
 def test_every_panel_shows_data(whole: Whole) -> None:
-    wanted = [
-        (where, filled(query))
+    waiting = {
+        filled(query): where
         for where, query in targets()
         if not any(part in query for part in NEEDS_FAULT)
-    ]
+    }
 
-    def empty() -> list[str]:
+    def all_seen() -> bool:
         traffic(whole)
-        return [f"{where}: {query}" for where, query in wanted if not whole.query(query)]
+        for query in [query for query in waiting if whole.query(query)]:
+            del waiting[query]
+        return not waiting
 
-    poll(lambda: not empty(), 90, "some panels stay empty")
+    try:
+        poll(all_seen, 90, "some panels stay empty")
+    except AssertionError:
+        pytest.fail(f"panels without data: {waiting}")
 
 
 def test_queries_that_need_a_fault_are_valid(whole: Whole) -> None:

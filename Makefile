@@ -7,12 +7,13 @@ LINT_ENVIRONMENT := DEMO=1 DATABASE_URL=postgresql://lint@127.0.0.1/lint
 PROGRAMS := monitoring/tools/build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic bench soak drill quiet doctor backup restore lock rules dashboards
+.PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic \
+	bench soak drill quiet doctor backup restore lock rules dashboards dashboards-preview production-secrets
 # Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
 export
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 up: venv ## run everything here; STACK=0 leaves the monitoring stack out
 	@$(RUN) -m scripts.up
@@ -32,7 +33,7 @@ clean: ## remove the local run's data, secrets and logs, and the virtual environ
 venv: ## the virtual environment with the pinned requirements
 	@$(PYTHON) scripts/make_venv.py $(VENV)
 
-tools: ## build Prometheus, Alertmanager, Jaeger and the compose plugin, once for this user
+tools: ## build Prometheus, Alertmanager, Jaeger, Caddy and the compose plugin, once for this user
 	@$(PYTHON) $(PROGRAMS)
 
 test: venv ## lint, then all tests, quick ones first
@@ -85,6 +86,10 @@ soak: venv ## 20,000 requests over dying workers counted in four places; memory 
 	@$(RUN) -m benchmarks.memory --requests 200000
 	@$(RUN) -m benchmarks.memory --requests 200000 --server uvicorn
 
+.PHONY: production-secrets
+production-secrets: venv ## certificates, passwords and tokens of docker-compose.production.yml, once; ROTATE=1 anew
+	@$(RUN) -m monitoring.production.make
+
 lock: venv ## compile requirements/*.in anew; UPGRADE=1 takes the newest releases
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" requirements/lock.sh $(if $(UPGRADE),--upgrade)
 
@@ -93,3 +98,6 @@ rules: venv ## generate Prometheus' rules from the table of thresholds and objec
 
 dashboards: venv ## generate the Grafana dashboards
 	@$(RUN) -m monitoring.grafana.generate
+
+dashboards-preview: venv ## draw all dashboards from the running Prometheus, without Grafana
+	@$(RUN) -m monitoring.grafana.preview --out $${LOCAL_DIR:-.local}/dashboards --prometheus http://127.0.0.1:$${PROMETHEUS_SERVER_PORT:-9090}

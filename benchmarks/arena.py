@@ -7,12 +7,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from scripts.local.machine import machine as machine  # noqa: PLC0414  asked of here
 from scripts.postgres import discard, free_port, temporary
 from scripts.servers import ROOT
 
@@ -119,19 +119,6 @@ def worker_of(master: int) -> int:
     with open(f"/proc/{master}/task/{master}/children") as file:  # noqa: PTH123
         (worker,) = file.read().split()
     return int(worker)
-
-
-def machine() -> str:
-    """One line that says where and when figures were taken."""
-    model = "unknown CPU"
-    with open("/proc/cpuinfo") as file:  # noqa: PTH123
-        for line in file:
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    version = ".".join(map(str, sys.version_info[:3]))
-    today = time.strftime("%Y-%m-%d", time.gmtime())
-    return f"{today}, {model}, {os.cpu_count()} CPUs, Python {version}"
 
 
 if __name__ == "__main__":

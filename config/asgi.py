@@ -1,4 +1,4 @@
-"""ASGI entry point: `uvicorn config.asgi:application`."""
+"""ASGI entry point: `uvicorn config.asgi:application --log-config config/uvicorn.json`."""
 
 import os
 

@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from monitoring.alerts import alert
+from monitoring.production.configuration import lock_prometheus
 
 HERE = Path(__file__).resolve().parent
 
@@ -77,11 +78,13 @@ def render(
     speed: float = 1.0,
     links: Links | None = None,
     receivers: Path | None = None,
+    secrets: Path | None = None,
 ) -> None:
     """Write ``out/prometheus`` and ``out/alertmanager``.
 
     Addresses are ``host:port``. ``speed`` divides every duration: intervals, ``for``, ranges.
-    ``receivers`` is a file with receivers that replace those of the same name.
+    ``receivers`` is a file with receivers that replace those of the same name. ``secrets`` is
+    Prometheus' folder of ``make production-secrets``, for doors that are locked.
     """
     if speed <= 0:
         raise ValueError("speed must be positive")
@@ -94,7 +97,6 @@ def render(
     folder = out / "prometheus"
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "targets").mkdir(parents=True)
-    (folder / "rules").mkdir()
     for name in (file.name for file in (HERE / "prometheus/targets/local").glob("*.yml")):
         address = targets[name.removesuffix(".yml")]
         (folder / "targets" / name).write_text(yaml.safe_dump([{"targets": [address]}]))
@@ -102,7 +104,18 @@ def render(
     scrape = max(seconds(configuration["global"]["scrape_interval"]) / speed, _SHORTEST_SCRAPE)
     if speed != 1:
         configuration["global"] = {name: duration(scrape) for name in configuration["global"]}
+    if secrets:
+        lock_prometheus(configuration, str(secrets.resolve()))
     _write(folder / "prometheus.yml", configuration)
+    write_rules(folder / "rules", speed=speed, scrape=scrape, links=links)
+    _alertmanager(out / "alertmanager", speed, notifications, receivers)
+
+
+def write_rules(
+    folder: Path, *, speed: float = 1.0, scrape: float = 0.0, links: Links | None = None
+) -> None:
+    """The shipped rule files, ``speed`` times as fast with a scrape each ``scrape`` seconds."""
+    folder.mkdir(parents=True, exist_ok=True)
     for file in (HERE / "prometheus/rules").glob("*.yml"):
         rules = _load(file)
         if speed != 1:
@@ -110,8 +123,7 @@ def render(
         for rule in (rule for group in rules["groups"] for rule in group["rules"]):
             if links and "annotations" in rule:
                 rule["annotations"] = {k: links.put(v) for k, v in rule["annotations"].items()}
-        _write(folder / "rules" / file.name, rules)
-    _alertmanager(out / "alertmanager", speed, notifications, receivers)
+        _write(folder / file.name, rules)
 
 
 def _hurry(rules: dict[str, Any], speed: float, scrape: float) -> None:

@@ -145,10 +145,13 @@ def gunicorn(
     ]
 
 
-def uvicorn(workers: int = 2) -> Callable[[int], list[str]]:
+def uvicorn(
+    workers: int = 2, application: str = "config.asgi:application"
+) -> Callable[[int], list[str]]:
     return lambda port: [
-        *(sys.executable, "-m", "uvicorn", "config.asgi:application"),
+        *(sys.executable, "-m", "uvicorn", application),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)),
+        *("--log-config", "config/uvicorn.json"),
     ]
 
 

@@ -28,11 +28,12 @@ class Logger(GunicornLogger):
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)  # type: ignore[no-untyped-call]
-        pipeline.configure()
+        pipeline.configure_server()
 
 
 def begin_instance() -> None:
     """In the master, before the application is loaded: check the environment, open the store."""
+    pipeline.configure_server()
     settings.check_environment()
     instance.share(os.getpid())
     runtime.defer()

@@ -45,6 +45,10 @@ class TelemetryMiddleware:
         try:
             response: HttpResponseBase = self.get_response(request)
             return self._answered(seen, response)
+        except asyncio.CancelledError:
+            # Under ASGI too, where a middleware below us is sync only.
+            seen.finish(CLIENT_CLOSED, 0)
+            raise
         except BaseException as error:
             # Django turns exceptions into answers below us: what comes here ends the worker.
             seen.operation.error = error

@@ -22,6 +22,10 @@ def test_the_table_of_metrics_is_that_of_the_code() -> None:
     assert tables.metrics() in (ROOT / "docs/telemetry.md").read_text()
 
 
+def test_the_file_for_uvicorn_is_the_one_that_is_used() -> None:
+    assert (ROOT / "config/uvicorn.json").read_text() in (ROOT / "docs/telemetry.md").read_text()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())

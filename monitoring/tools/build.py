@@ -53,7 +53,7 @@ class Program:
         found = shutil.which(self.name)
         if not found:
             return None
-        flag = "version" if self.name in {"jaeger", "docker-compose"} else "--version"
+        flag = "version" if self.name in {"caddy", "jaeger", "docker-compose"} else "--version"
         try:
             answer = subprocess.run(
                 [found, flag], capture_output=True, text=True, timeout=10, check=False
@@ -113,6 +113,14 @@ PROGRAMS = (
         "github.com/docker/compose/v2/cmd",
         "2.40.3",
         ldflags="-X github.com/docker/compose/v2/internal.Version=v2.40.3",
+    ),
+    # The reverse proxy of docker-compose.production.yml.
+    Program(
+        "caddy",
+        "caddy",
+        "github.com/caddyserver/caddy/v2/cmd/caddy",
+        "2.11.9",
+        ldflags="-X github.com/caddyserver/caddy/v2.CustomVersion=v2.11.9",
     ),
 )
 

@@ -330,8 +330,8 @@ FAULTS: tuple[Fault, ...] = (
         keep=_send("/api/v1/demo/faults/slow/?seconds=4", times=6),
         every=30,
         companions=SLOW,
-        lag=10,
-        because="five of its requests must have ended",
+        lag=16,
+        because="its requests end after 4 s, and what came first shows by the second sample",
         labels={"endpoint": "/api/v1/demo/faults/slow/", "method": "GET"},
     ),
     Fault(
@@ -401,8 +401,8 @@ FAULTS: tuple[Fault, ...] = (
         every=30,
         end=_delay_rates(0),
         companions=SLOW,
-        lag=8,
-        because="five of its answers must have come",
+        lag=14,
+        because="its answers come after 3 s, and what came first shows by the second sample",
         labels={"host": "127.0.0.1"},
     ),
     Fault(

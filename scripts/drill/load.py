@@ -11,6 +11,8 @@ import requests
 from scripts.traffic import Visitor
 
 _THREADS = 16
+#: Seconds between two looks at the rate.
+_TICK = 0.05
 
 
 class Load:
@@ -40,7 +42,13 @@ class Load:
             Visitor(url, tokens[number % len(tokens)], random.Random(f"{number} {url}"))
             for url in urls
         ]
-        while not self._ended.wait(source.uniform(0.5, 1.5) * _THREADS / max(self.rate, 0.001)):
+        due = 0.0
+        while not self._ended.wait(_TICK):
+            # Counted in small steps, so that a new rate holds at once.
+            due += source.uniform(0.5, 1.5) * _TICK * self.rate / _THREADS
+            if due < 1:
+                continue
+            due -= 1
             visitor = source.choice(visitors)
             try:
                 self.seen[str(visitor.act().status_code)] += 1

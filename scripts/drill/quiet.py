@@ -20,12 +20,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import requests
 
 from scripts.drill.field import Field
+from scripts.local.machine import machine
 from scripts.local.system import StartError
 from scripts.postgres import PostgresError
 from scripts.traffic import number
@@ -188,7 +188,11 @@ def main() -> int:
         else:
             shutil.rmtree(folder, ignore_errors=True)
     if name := os.environ.get("REPORT", ""):
-        content = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "factor": factor, "lines": lines}
+        content = {
+            "machine": machine(),
+            "factor": factor,
+            "lines": lines,
+        }
         Path(name).write_text(json.dumps(content, indent=1) + "\n")
     return 1 if wrong else 0
 

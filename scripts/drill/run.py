@@ -29,6 +29,7 @@ from monitoring.alerts.table import THRESHOLDS
 from monitoring.render import HERE, seconds
 from scripts.drill.faults import BY_NAME, FAULTS, Fault
 from scripts.drill.field import Field, poll
+from scripts.local.machine import machine
 from scripts.local.system import StartError
 from scripts.postgres import PostgresError
 from scripts.traffic import number
@@ -245,7 +246,7 @@ def report(results: list[Result], factor: float) -> None:
     if not (name := os.environ.get("REPORT", "")):
         return
     content = {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "machine": machine(),
         "factor": factor,
         "results": [asdict(result) for result in results],
     }

@@ -109,7 +109,7 @@ def mask_text(text: str) -> str:
         text = text[:LONGEST_TEXT] + "…"
     if not text.isascii():
         text = _UNSAYABLE.sub("?", text)
-    if "\n" in text or "\\n" in text:
+    if "\n" in text or "\\n" in text or ":  " in text:
         text = _DETAIL.sub("", text)
         text = _PRIVATE_KEY.sub(rf"\1{MASKED}\2", text)
     if "=" in text or ":" in text or "%" in text or "(" in text:

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from structlog.typing import Processor
 
-from telemetry.logs import processors
+from telemetry.logs import plain_text, processors
 from telemetry.logs.quiet import RequestLineSaysIt
 from telemetry.settings import LOG_FORMAT, LOG_LEVEL, LOG_LEVELS
 
@@ -85,13 +85,20 @@ class LineHandler(logging.StreamHandler[Any]):
 configured: list[Processor] = []
 
 
-def configure(logging_settings: dict[str, Any] | None = None) -> None:
+def configure_server() -> LineHandler:
+    """For a process of a server, before the application is there: what it writes as well."""
+    if LOG_FORMAT.read() == "json":
+        plain_text.install()
+    return configure()
+
+
+def configure(logging_settings: dict[str, Any] | None = None) -> LineHandler:
     """Lead everything to one handler on standard error.
 
     ``logging_settings`` (Django's ``LOGGING``) may set levels of loggers or add handlers; it is
     applied on top as ``logging.config.dictConfig`` has it.
     """
-    handler = LineHandler(sys.stderr)
+    handler = LineHandler(plain_text.behind(sys.stderr))
     handler.setFormatter(formatter())
     handler.addFilter(RequestLineSaysIt())
     root = logging.getLogger()
@@ -125,6 +132,7 @@ def configure(logging_settings: dict[str, Any] | None = None) -> None:
             {"version": 1, "disable_existing_loggers": False, **logging_settings}
         )
     _set_levels()
+    return handler
 
 
 def _set_levels() -> None:

@@ -75,6 +75,8 @@ def mask_secrets(_logger: Any, _method: str, event: Event) -> Event:
 
 def in_order(_logger: Any, _method: str, event: Event) -> Event:
     """``message`` for structlog's ``event``, and the common fields first."""
+    # uvicorn's message once more, for terminals.
+    event.pop("color_message", None)
     if "event" in event:
         event["message"] = event.pop("event")
     ordered: dict[str, Any] = {name: event.pop(name) for name in _FIRST if name in event}

@@ -46,14 +46,21 @@ class QueueProcessor(SpanProcessor):
         self.count_dropped: DropCounter = _nobody_counts
         self._exporter: exporters.Exporter | None = None
         self._chosen = False
-        self.reset()
+        # Made on import, when a wrong variable cannot be told well: reset() reads them.
+        self._limit = settings.OTEL_BSP_MAX_QUEUE_SIZE.default
+        self._batch = settings.OTEL_BSP_MAX_EXPORT_BATCH_SIZE.default
+        self._delay = settings.OTEL_BSP_SCHEDULE_DELAY.default / 1000
+        self._begin()
 
     def reset(self) -> None:
-        """Begin anew: in a child after a fork, and when the settings change."""
-        self._queue: deque[LightSpan | ReadableSpan] = deque()
+        """Begin anew: when the settings are there, or change, and in a child after a fork."""
         self._limit = settings.OTEL_BSP_MAX_QUEUE_SIZE.read()
         self._batch = min(settings.OTEL_BSP_MAX_EXPORT_BATCH_SIZE.read(), self._limit)
         self._delay = settings.OTEL_BSP_SCHEDULE_DELAY.read() / 1000
+        self._begin()
+
+    def _begin(self) -> None:
+        self._queue: deque[LightSpan | ReadableSpan] = deque()
         self._wake = threading.Event()
         self._exporting = threading.Lock()
         self._starting = threading.Lock()

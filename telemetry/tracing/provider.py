@@ -30,6 +30,7 @@ def install() -> None:
     Starts no thread and opens no socket, so it may run before a fork.
     """
     exporters.check()
+    processor.reset()
     present = trace.get_tracer_provider()
     if isinstance(present, TracerProvider):
         # opentelemetry-instrument or the application chose one: our spans go there.

@@ -39,6 +39,7 @@ class Queue:
     def __init__(self, exporter: SpanExporter) -> None:
         self.dropped: Counter[str] = Counter()
         self.processor = QueueProcessor()
+        self.processor.reset()
         self.processor.count_dropped = self._count
         self.processor.use(exporter)
         provider = TracerProvider(shutdown_on_exit=False)

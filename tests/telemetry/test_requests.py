@@ -13,7 +13,8 @@ from opentelemetry.trace import SpanKind
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from telemetry import seen, settings
+from telemetry import seen
+from telemetry import settings as telemetry_settings
 from telemetry.testing import assert_no_repeated_queries
 from tests.conftest import Lines, Sample, Spans
 
@@ -177,7 +178,9 @@ def test_a_correlation_id_that_is_none_is_replaced_and_repeated_nowhere(
 def test_a_callers_trace_is_continued_or_linked(
     client: Client, spans: Spans, monkeypatch: pytest.MonkeyPatch, trusted: bool
 ) -> None:
-    monkeypatch.setattr(settings, "get", lambda: settings.Settings(TRUST_INCOMING_TRACE=trusted))
+    monkeypatch.setattr(
+        telemetry_settings, "get", lambda: telemetry_settings.Settings(TRUST_INCOMING_TRACE=trusted)
+    )
 
     client.get("/hello/", headers={"traceparent": CALLER})
 
@@ -198,13 +201,45 @@ def test_a_broken_traceparent_begins_a_new_trace(client: Client, spans: Spans, b
     assert span.parent is None
 
 
-def test_the_database_part_of_server_timing_is_for_staff(client: Client) -> None:
-    staff = get_user_model().objects.create_user("staff", is_staff=True)
+@pytest.mark.parametrize(
+    ("setting", "debug", "who", "shown"),
+    [
+        ("staff", False, "staff", True),
+        ("staff", False, "user", False),
+        ("staff", False, "anonymous", False),
+        ("nobody", False, "staff", False),
+        ("nobody", False, "anonymous", False),
+        # Who develops sees it, whoever is logged in.
+        ("staff", True, "anonymous", True),
+        ("nobody", True, "anonymous", True),
+    ],
+)
+def test_the_setting_says_who_gets_the_database_part_of_server_timing(
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
+    setting: str,
+    debug: bool,
+    who: str,
+    shown: bool,
+) -> None:
+    made = telemetry_settings.checked({"SERVER_TIMING_DATABASE": setting})
+    monkeypatch.setattr(telemetry_settings, "get", lambda: made)
+    settings.DEBUG = debug
+    if who != "anonymous":
+        user = get_user_model().objects.create_user("anna", is_staff=who == "staff")
+        client.force_login(user)
 
-    assert "db;" not in client.get("/user/")["Server-Timing"]
-    client.force_login(staff)
-    assert "db;" in client.get("/user/")["Server-Timing"]
-    # Nobody looked at the user here, so nobody knows that it is staff.
+    timing = client.get("/user/")["Server-Timing"]
+
+    assert ("db;dur=" in timing) is shown
+    assert timing.startswith("total;dur=")
+    assert "traceparent;desc=" in timing
+
+
+def test_the_database_part_is_not_for_staff_whom_nobody_looked_at(client: Client) -> None:
+    client.force_login(get_user_model().objects.create_user("staff", is_staff=True))
+
     assert "db;" not in client.get("/hello/")["Server-Timing"]
 
 

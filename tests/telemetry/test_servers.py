@@ -75,6 +75,24 @@ def test_server_timing_leads_to_the_trace(server: Server) -> None:
     assert server.line_of(response.headers["X-Correlation-ID"])["trace_id"] == found.group(1)
 
 
+def test_no_two_workers_make_the_same_ids(server: Server) -> None:
+    """A preloaded application is forked with whatever its master had made."""
+    seen: list[tuple[str, str, str]] = []
+
+    def both_answered() -> bool:
+        answer = server.get("/process/?seconds=0.01")
+        timing = re.search(r'desc="00-(\w{32})-(\w{16})-', answer.headers.get("Server-Timing", ""))
+        assert timing is not None
+        seen.append((answer.text, timing[1], timing[2]))
+        workers = {process for process, _trace_id, _span_id in seen}
+        return len(seen) >= 60 and len(workers) == WORKERS[server.name]
+
+    poll(both_answered, 60, "not every worker answered")
+
+    _workers, trace_ids, span_ids = zip(*seen, strict=True)
+    assert len(set(trace_ids)) == len(set(span_ids)) == len(seen)
+
+
 def test_requests_are_counted_over_all_workers(server: Server) -> None:
     labels = {"method": "GET", "endpoint": "/hello/{name}/", "status": "200"}
     before = counted(server, "http_requests_total", **labels)
@@ -193,12 +211,7 @@ def test_health_answers_any_host_and_leaves_no_trace(server: Server) -> None:
 def test_no_line_escapes_as_plain_text(server: Server) -> None:
     if server.name == "runserver":
         pytest.skip("runserver greets on standard output, for the person who started it")
-    started_by_us = (line for line in server.log.read_text().splitlines() if line)
-    if server.name == "uvicorn":
-        # uvicorn's supervisor speaks before any application code runs.
-        started_by_us = (line for line in started_by_us if not line.startswith("INFO:"))
-
-    assert all(line.startswith("{") for line in started_by_us)
+    assert all(line.startswith("{") for line in server.log.read_text().splitlines())
 
 
 def test_counters_survive_the_death_of_a_worker(server: Server) -> None:

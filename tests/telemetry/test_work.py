@@ -11,9 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from opentelemetry.trace import StatusCode
 
 import telemetry
-from telemetry import checks, settings
-from telemetry.logs import masking, pipeline, shapes
-from telemetry.metrics.store import Instance
+from telemetry.logs import pipeline
 from tests.conftest import Lines, Spans
 
 pytestmark = pytest.mark.django_db
@@ -104,52 +102,6 @@ def test_an_exception_passes_and_is_told_once(log_lines: Lines, spans: Spans) ->
     assert line["level"] == "error"
     (event,) = spans()[-1].events
     assert event.name == "exception"
-
-
-def test_the_middleware_must_stand_first(settings: object) -> None:
-    assert checks.middleware() == []
-    settings.MIDDLEWARE = ["other.Middleware", checks.MIDDLEWARE]  # type: ignore[attr-defined]
-    assert [found.id for found in checks.middleware()] == ["telemetry.W001"]
-    settings.MIDDLEWARE = []  # type: ignore[attr-defined]
-    assert [found.id for found in checks.middleware()] == ["telemetry.W001"]
-
-
-def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert checks.folder() == []
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/proc/metrics")
-    monkeypatch.setattr("os.access", lambda *_given: False)
-    assert [found.id for found in checks.folder()] == ["telemetry.W002"]
-
-
-def test_keys_to_mask(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = settings.checked({"MASKED_KEYS": ["IBAN", "no name"]})
-    monkeypatch.setattr(settings, "get", lambda: made)
-
-    assert shapes.mask({"iban": "DE02", "amount": 1}) == {"iban": "***", "amount": 1}
-    assert masking.mask_text("/pay?iban=DE02&amount=1") == "/pay?iban=***&amount=1"
-    assert [found.id for found in checks.masked_keys()] == ["telemetry.W004"]
-
-
-def test_lines_before_djangos_settings_do_not_hide_the_keys(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    made = settings.checked({"MASKED_KEYS": ["iban"]})
-    monkeypatch.setattr(settings, "get", lambda: made)
-    monkeypatch.setattr(settings, "are_there", lambda: False)
-    assert shapes.mask({"iban": "DE02"}) == {"iban": "DE02"}
-
-    monkeypatch.setattr(settings, "are_there", lambda: True)
-
-    assert shapes.mask({"iban": "DE02"}) == {"iban": "***"}
-
-
-def test_a_worker_of_gunicorn_without_the_hooks(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: object
-) -> None:
-    monkeypatch.setattr("telemetry.metrics.store.instance", Instance())
-    assert checks.alone_among_workers() == ""
-    monkeypatch.setattr("pathlib.Path.read_bytes", lambda _path: b"python\0/bin/gunicorn\0shop")
-    assert checks.alone_among_workers().startswith("telemetry.W003")
 
 
 def test_levels_of_single_loggers(monkeypatch: pytest.MonkeyPatch) -> None:

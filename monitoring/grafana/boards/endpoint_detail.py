@@ -49,7 +49,7 @@ def make() -> dashboard.Dashboard:
                 "Requests that ran one statement far too often (N+1); the log has the line of "
                 "code.",
                 "short",
-                f"sum(increase(http_repeated_queries_total{{{_SELECTOR}}}[1h]))",
+                f"sum(increase(http_repeated_queries_total{{{_SELECTOR}}}[1h])) or vector(0)",
                 warning=1,
             ),
             heat(

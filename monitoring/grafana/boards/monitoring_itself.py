@@ -75,7 +75,13 @@ def make() -> dashboard.Dashboard:
                 "Evaluation of rules",
                 "Time that a group of rules takes, against its interval of 15 s.",
                 "s",
-                [query("prometheus_rule_group_last_duration_seconds", "{{rule_group}}")],
+                [
+                    query(
+                        'label_replace(prometheus_rule_group_last_duration_seconds, "group", "$1", '
+                        '"rule_group", ".*;(.*)")',
+                        "{{group}}",
+                    )
+                ],
                 warning=5,
                 critical=15,
             ),
@@ -85,7 +91,7 @@ def make() -> dashboard.Dashboard:
                 "ops",
                 [
                     query(
-                        "sum by (integration) (rate(alertmanager_notifications_total[5m]))",
+                        "sum by (integration) (rate(alertmanager_notifications_total[5m])) > 0",
                         "{{integration}}",
                     )
                 ],
@@ -105,7 +111,10 @@ def make() -> dashboard.Dashboard:
                 "ops",
                 [
                     query(rate("telemetry_spans_dropped_total", "reason"), "spans {{reason}}"),
-                    query(rate("telemetry_series_dropped_total", "metric"), "series {{metric}}"),
+                    query(
+                        rate("telemetry_series_dropped_total", "metric") + " > 0",
+                        "series {{metric}}",
+                    ),
                 ],
                 warning=0.001,
             ),

@@ -22,12 +22,12 @@ def make() -> dashboard.Dashboard:
     return board(
         "slo",
         "SLOs and Error Budgets",
-        f"What is left of the error budgets of {bound(PERIOD)}? ({promises})",
+        f"What is left of the error budgets of {bound(PERIOD)}?",
         [
             number(
                 "Least budget left",
                 f"The part of the {bound(PERIOD)} budget that is left, of the promise that has "
-                "least. 0 is a broken promise.",
+                f"least; counted every 5 minutes. 0 is a broken promise. Promised: {promises}.",
                 "percentunit",
                 f"min(slo:error_budget_remaining:ratio{{{_CHOSEN}}})",
                 floor=0.25,

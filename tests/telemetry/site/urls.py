@@ -83,6 +83,7 @@ def unavailable(request: HttpRequest) -> HttpResponse:
 
 
 def slow(request: HttpRequest) -> HttpResponse:
+    log.info("slow")
     time.sleep(float(request.GET.get("seconds", "0.1")))
     return HttpResponse("slow")
 
@@ -94,6 +95,7 @@ def process(request: HttpRequest) -> HttpResponse:
 
 
 async def slow_async(request: HttpRequest) -> HttpResponse:
+    log.info("slow")
     await asyncio.sleep(float(request.GET.get("seconds", "0.1")))
     return HttpResponse("slow")
 
@@ -121,6 +123,26 @@ async def stream_async(request: HttpRequest) -> StreamingHttpResponse:
         for number in range(5):
             await asyncio.sleep(0.01)
             yield b"piece %d\n" % number
+
+    return StreamingHttpResponse(pieces())
+
+
+def stream_slowly(request: HttpRequest) -> StreamingHttpResponse:
+    """More than a socket's buffers hold: who writes it notices that nobody reads."""
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(300):
+            yield b"x" * 100_000
+            time.sleep(0.1)
+
+    return StreamingHttpResponse(pieces())
+
+
+async def stream_slowly_async(request: HttpRequest) -> StreamingHttpResponse:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(300):
+            yield b"x" * 100_000
+            await asyncio.sleep(0.1)
 
     return StreamingHttpResponse(pieces())
 
@@ -193,6 +215,8 @@ urlpatterns = [
     path("stream/", stream),
     path("stream-fails/", stream_fails),
     path("stream-async/", stream_async),
+    path("stream-slowly/", stream_slowly),
+    path("stream-slowly-async/", stream_slowly_async),
     path("call/", call),
     path("coffee/", coffee),
     path("server-cursor/", server_cursor),

@@ -1,0 +1,1 @@
+"""What a production start needs beyond the shipped files: certificates, passwords, locked doors."""

@@ -1,0 +1,211 @@
+"""Make what docker-compose.production.yml needs: certificates, passwords, tokens, configuration.
+
+    make production-secrets PRODUCTION_HOST=expenses.example PRODUCTION_ADDRESS=0.0.0.0
+    make production-secrets ROTATE=1      # new certificates, tokens and passwords of the stack
+
+Nothing that is there is made anew without being told; run it again after an update of the
+checkout, for what is derived from the shipped files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from monitoring.production import certificates, configuration, passwords
+from monitoring.render import HERE, Links, write_rules
+
+ROOT = HERE.parent
+FOLDER = ROOT / ".production"
+
+#: Each secret and whether ROTATE=1 makes it anew. A database keeps what it was given at its
+#: first start, and a new key would sign everybody out.
+SECRETS = {
+    "DJANGO_SECRET_KEY": False,
+    "POSTGRES_PASSWORD": False,
+    "GRAFANA_ADMIN_PASSWORD": False,
+    "METRICS_TOKEN": True,
+    "STACK_PASSWORD": True,
+    "OPS_PASSWORD": True,
+}
+#: Names of each door's certificate within the stack.
+_DOORS = {"prometheus": ["prometheus"], "alertmanager": ["alertmanager"], "proxy": []}
+_LOCAL = ["localhost", "127.0.0.1"]
+
+
+class WrongValueError(ValueError):
+    """PRODUCTION_HOST or PRODUCTION_ADDRESS is none; the message says what to do."""
+
+
+def make(
+    folder: Path, *, host: str = "", address: str = "", rotate: bool = False
+) -> dict[str, str]:
+    """Fill ``folder`` and return the variables of its ``compose.env``.
+
+    ``host`` is the name people use in the browser, ``address`` the interface that ports are
+    published on; empty keeps what was said before, at first localhost and 127.0.0.1.
+    """
+    folder = folder.resolve()
+    # Nobody else may enter. Inside, what containers read is open: each image runs as another user.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    variables = _variables(folder, host, address, rotate)
+    authority = folder / "ca.key", folder / "ca.crt"
+    if rotate or not all(file.is_file() for file in authority):
+        certificates.authority(*authority)
+        rotate = True
+    for door, names in _DOORS.items():
+        _certificate(folder, door, [*names, *_LOCAL, variables["PRODUCTION_HOST"]], rotate)
+    _prometheus(folder / "prometheus", variables)
+    _server(folder / "alertmanager", variables, "/secrets")
+    _proxy(folder / "proxy", variables)
+    _grafana(folder / "grafana", variables, authority[1].read_text())
+    for door in (*_DOORS, "grafana"):
+        for path in (folder / door, *(folder / door).rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    return variables
+
+
+def _variables(folder: Path, host: str, address: str, rotate: bool) -> dict[str, str]:
+    """What stands in ``compose.env`` (lines of one's own too), with what is missing."""
+    file = folder / "compose.env"
+    lines = file.read_text().splitlines() if file.is_file() else []
+    found = {
+        name: value
+        for name, equals, value in (line.partition("=") for line in lines)
+        if equals and not name.startswith("#")
+    }
+    # With it `docker compose --env-file` needs no -f.
+    found["COMPOSE_FILE"] = "docker-compose.yml:docker-compose.production.yml"
+    found["PRODUCTION_DIR"] = str(folder)
+    found["PRODUCTION_HOST"] = _host(host or found.get("PRODUCTION_HOST", "localhost"))
+    found["PRODUCTION_ADDRESS"] = _address(address or found.get("PRODUCTION_ADDRESS", "127.0.0.1"))
+    for name, rotates in SECRETS.items():
+        if not found.get(name) or (rotate and rotates):
+            found[name] = passwords.new(48 if name == "DJANGO_SECRET_KEY" else 24)
+    _write(file, "".join(f"{name}={value}\n" for name, value in found.items()))
+    return found
+
+
+def _host(host: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", host):
+        raise WrongValueError(
+            f"PRODUCTION_HOST must be a host name or an IPv4 address, not {host!r}"
+        )
+    return host
+
+
+def _address(address: str) -> str:
+    if not certificates.is_address(address):
+        raise WrongValueError(
+            f"PRODUCTION_ADDRESS must be an IP address of this machine, not {address!r}"
+        )
+    return address
+
+
+def _certificate(folder: Path, door: str, names: list[str], rotate: bool) -> None:
+    place = folder / door
+    place.mkdir(exist_ok=True)
+    names = list(dict.fromkeys(names))
+    certificate = place / "server.crt"
+    stale = rotate or not certificates.serves(certificate, names)
+    # One that somebody put there is theirs to renew.
+    if stale and not certificates.foreign(certificate):
+        certificates.server(place, names, folder / "ca.key", folder / "ca.crt")
+    _write(place / "ca.crt", (folder / "ca.crt").read_text())
+
+
+def _prometheus(place: Path, variables: dict[str, str]) -> None:
+    _server(place, variables, "/etc/prometheus/secrets")
+    _write(place / "metrics_token", variables["METRICS_TOKEN"])
+    shipped = yaml.safe_load((HERE / "prometheus/prometheus.yml").read_text())
+    configuration.lock_prometheus(shipped, "secrets")
+    _dump(place / "prometheus.yml", shipped)
+    host = variables["PRODUCTION_HOST"]
+    links = Links(grafana=f"https://{host}:3001", jaeger=f"https://{host}:16686")
+    write_rules(place / "rules", links=links)
+
+
+def _server(place: Path, variables: dict[str, str], inside: str) -> None:
+    """What Prometheus and Alertmanager both need to ask for passwords, and to give one.
+
+    ``inside`` is where the container finds the folder: amtool reads no relative path.
+    """
+    web = place / "web.yml"
+    known = yaml.safe_load(web.read_text())["basic_auth_users"] if web.is_file() else {}
+    users = {
+        configuration.PERSON: variables["OPS_PASSWORD"],
+        configuration.TOOL: variables["STACK_PASSWORD"],
+    }
+    hashes = {
+        user: passwords.hashed(password, known.get(user, "")) for user, password in users.items()
+    }
+    _dump(web, configuration.server(hashes))
+    _dump(place / "client.yml", configuration.client(inside))
+    _write(place / "stack_password", variables["STACK_PASSWORD"])
+
+
+def _proxy(place: Path, variables: dict[str, str]) -> None:
+    users = place / "users"
+    known = users.read_text().partition(" ")[2].strip() if users.is_file() else ""
+    hashed = passwords.hashed(variables["OPS_PASSWORD"], known)
+    _write(users, f"{configuration.PERSON} {hashed}\n")
+
+
+def _grafana(place: Path, variables: dict[str, str], authority: str) -> None:
+    place.mkdir(exist_ok=True)
+    _write(place / "admin_password", variables["GRAFANA_ADMIN_PASSWORD"])
+    file = HERE / "grafana/provisioning/datasources/datasources.yml"
+    shipped = yaml.safe_load(file.read_text())
+    configuration.lock_data_sources(shipped, variables["STACK_PASSWORD"], authority)
+    _dump(place / "datasources.yml", shipped)
+
+
+def _dump(file: Path, content: dict[str, Any]) -> None:
+    _write(file, yaml.safe_dump(content, sort_keys=False, width=200))
+
+
+def _write(file: Path, text: str) -> None:
+    """Replace the file in one step. What did not change is left alone."""
+    if file.is_file() and file.read_text() == text:
+        return
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    unfinished.touch(mode=0o600)
+    unfinished.write_text(text)
+    unfinished.replace(file)
+
+
+def main() -> int:
+    given = os.environ
+    try:
+        made = make(
+            Path(given.get("PRODUCTION_DIR") or FOLDER),
+            host=given.get("PRODUCTION_HOST", ""),
+            address=given.get("PRODUCTION_ADDRESS", ""),
+            rotate=given.get("ROTATE", "") not in {"", "0"},
+        )
+    except (WrongValueError, passwords.PasswordError, certificates.CertificateError) as error:
+        print(f"production: {error}", file=sys.stderr)
+        return 1
+    folder = made["PRODUCTION_DIR"]
+    host = made["PRODUCTION_HOST"]
+    print(f"""\
+{folder} holds what production needs; keep it, and show it to nobody.
+  passwords     {folder}/compose.env
+  certificates  signed by {folder}/ca.crt, which browsers and scripts should trust
+Start:  docker compose --env-file {folder}/compose.env up -d --build
+  https://{host}        the API and its admin
+  https://{host}:3001   Grafana, admin and GRAFANA_ADMIN_PASSWORD
+  https://{host}:9090   Prometheus, {configuration.PERSON} and OPS_PASSWORD
+  https://{host}:9093   Alertmanager, likewise
+  https://{host}:16686  Jaeger, likewise""")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

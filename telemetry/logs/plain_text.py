@@ -1,0 +1,111 @@
+"""What is written to standard error beside logging: a traceback at the end, a warning, a print.
+
+Servers write some of it themselves, before logging is there or after it is gone. In JSON mode each
+of its lines becomes a line of the log, a traceback one line as a whole. What C code writes to the
+descriptor (a segmentation fault) does not pass here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import io
+import logging
+import sys
+import threading
+from types import TracebackType
+from typing import Any
+
+logger = logging.getLogger("stderr")
+
+
+class _Begun(threading.local):
+    """What a thread wrote and did not end yet."""
+
+    def __init__(self) -> None:
+        self.line = ""
+        self.traceback: list[str] = []
+        #: The log itself cannot be written, and says so here.
+        self.saying = False
+
+
+class PlainText(io.TextIOBase):
+    """Stands in for ``sys.stderr``; ``stream`` is the one behind it."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self._begun = _Begun()
+        atexit.register(self.end)
+
+    def write(self, text: str) -> int:
+        *lines, self._begun.line = (self._begun.line + text).split("\n")
+        for line in lines:
+            self._take(line)
+        return len(text)
+
+    def _take(self, line: str) -> None:
+        traceback = self._begun.traceback
+        traceback.append(line)
+        # It ends with its first line that is not indented.
+        if not line.startswith("Traceback (") and (
+            len(traceback) == 1 or line[:1] not in {" ", ""}
+        ):
+            self._say()
+
+    def _say(self) -> None:
+        begun = self._begun
+        text = "\n".join(begun.traceback).strip()
+        begun.traceback = []
+        if not text or begun.saying:
+            return
+        begun.saying = True
+        try:
+            logger.error("%s", text)
+        finally:
+            begun.saying = False
+
+    def end(self) -> None:
+        """Write what this thread did not end."""
+        self._begun.traceback.append(self._begun.line)
+        self._begun.line = ""
+        self._say()
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+    def fileno(self) -> int:
+        number: int = self.stream.fileno()
+        return number
+
+    def isatty(self) -> bool:
+        return bool(self.stream.isatty())
+
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return str(self.stream.encoding)
+
+    @property
+    def buffer(self) -> Any:
+        return self.stream.buffer
+
+
+def install() -> None:
+    """Lead ``sys.stderr`` through the log, once, and what ends the process as an exception."""
+    if not isinstance(sys.stderr, PlainText):
+        sys.stderr = PlainText(sys.stderr)
+        sys.excepthook = _process_ends
+
+
+def _process_ends(
+    kind: type[BaseException], error: BaseException, frames: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logger.critical("the process ends", exc_info=(kind, error, frames))
+
+
+def behind(stream: Any) -> Any:
+    """The stream itself: the log's own lines go there."""
+    return stream.stream if isinstance(stream, PlainText) else stream

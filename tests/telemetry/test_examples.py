@@ -1,0 +1,78 @@
+"""The examples of docs/telemetry.md, run as they stand there."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.test import Client
+
+import telemetry
+from scripts.servers import ROOT
+from tests.conftest import Lines, Sample, Spans
+
+DOCS = (ROOT / "docs/telemetry.md").read_text()
+EXAMPLES = dict(re.findall(r"(?ms)^### ([^\n]+)\n\n```python\n(.*?)```", DOCS))
+FILE = SimpleNamespace(name="may.csv")
+
+
+def run(heading: str) -> dict[str, Any]:
+    """The names that an example makes."""
+    made: dict[str, Any] = {"__name__": "shop.imports"}
+    exec(EXAMPLES[heading], made)
+    return made
+
+
+def test_add_a_counter(sample: Sample) -> None:
+    example = run("Add a counter")
+
+    example["import_file"](FILE)
+
+    assert sample("imports_total", kind="csv") == 1
+    assert '`imports_total{kind="csv"} 1.0`' in DOCS
+
+
+def test_add_a_span(spans: Spans) -> None:
+    run("Add a span")["import_file"](FILE)
+
+    parse, whole = spans()
+    assert (parse.name, whole.name) == ("parse", "import file")
+    assert parse.parent is not None
+    assert parse.parent.span_id == whole.context.span_id
+    assert dict(parse.attributes or {})["app.rows"] == 3
+
+
+def test_add_a_log_field(log_lines: Lines, spans: Spans) -> None:
+    import_file = run("Add a log field")["import_file"]
+
+    telemetry.traced("work")(import_file)(FILE)
+
+    line, last = log_lines()
+    assert (line["logger"], line["message"], line["rows"]) == ("shop.imports", "imported", 3)
+    assert line["file_name"] == last["file_name"] == "may.csv"
+    assert "rows" not in last
+    (span,) = spans()
+    assert dict(span.attributes or {})["app.file_name"] == "may.csv"
+
+
+@pytest.mark.django_db
+@pytest.mark.urls("tests.telemetry.site.urls")
+def test_forbid_repeated_statements_in_a_test(client: Client) -> None:
+    test = run("Forbid repeated statements in a test")["test_the_list"]
+
+    test(SimpleNamespace(get=lambda _path: client.get("/query/")))
+    with pytest.raises(AssertionError, match="20 times: SELECT"):
+        test(SimpleNamespace(get=lambda _path: client.get("/repeated/")))
+
+
+def test_every_example_is_run_by_a_test_here() -> None:
+    assert {f"test_{heading.lower().replace(' ', '_')}" for heading in EXAMPLES} <= set(globals())
+
+
+def test_every_python_block_stands_below_a_heading_of_its_own_or_is_the_setup() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+
+    # The lines of the setup are run by test_package.
+    assert sorted(blocks[1:]) == sorted(EXAMPLES.values())

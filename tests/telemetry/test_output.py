@@ -1,0 +1,197 @@
+"""Every line that a server writes is JSON: from its start to its stop, and when it cannot start."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.servers import ROOT, Server, gunicorn, poll, uvicorn
+from telemetry.logs import pipeline, plain_text
+
+SITE = "tests.telemetry.site"
+
+
+def parsed(text: str) -> list[dict[str, Any]]:
+    """Each line as an object; a line that is none fails the test."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("command", "first", "last"),
+    [
+        (gunicorn(workers=2), "Starting gunicorn", "Shutting down: Master"),
+        (uvicorn(workers=2), "Uvicorn running on", "Stopping parent process"),
+        (uvicorn(workers=1), "Started server process", "Finished server process"),
+    ],
+    ids=["gunicorn", "uvicorn", "uvicorn alone"],
+)
+def test_from_its_start_to_its_stop(
+    servers_database: str, command: Callable[[int], list[str]], first: str, last: str
+) -> None:
+    server = Server(
+        command,
+        {
+            "DATABASE_URL": servers_database,
+            "DJANGO_SETTINGS_MODULE": f"{SITE}.settings",
+            # Not asked for: the interpreter tells unclosed sockets when all of Python is gone.
+            "PYTHONWARNINGS": "",
+        },
+    )
+    try:
+        server.get("/hello/")
+        server.get("/fail/")
+        server.process.send_signal(signal.SIGTERM)
+        # A worker that was just being started misses the signal; gunicorn ends it after 30 s.
+        server.process.wait(60)
+    finally:
+        server.stop()
+
+    lines = parsed(server.log.read_text())
+    assert lines[0]["message"].startswith(first)
+    assert lines[-1]["message"].startswith(last)
+    assert "color_message" not in str(lines)
+
+
+def without_preload(folder: Path) -> Path:
+    changed = folder / "gunicorn.conf.py"
+    text = (ROOT / "config/gunicorn.conf.py").read_text()
+    changed.write_text(text.replace("preload_app = True", "preload_app = False"))
+    return changed
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("kind", ["gunicorn", "gunicorn, no preload", "uvicorn", "uvicorn alone"])
+@pytest.mark.parametrize(
+    ("application", "environment", "said"),
+    [
+        (f"{SITE}.broken", {}, "it broke with password=***"),
+        (f"{SITE}.nowhere", {}, "nowhere"),
+        ("config.{interface}", {"OTEL_BSP_SCHEDULE_DELAY": "soon"}, "environment: OTEL_BSP"),
+        ("config.{interface}", {"DJANGO_SETTINGS_MODULE": f"{SITE}.broken"}, "it broke with"),
+    ],
+    ids=["exception", "no module", "environment", "settings"],
+)
+def test_a_worker_that_dies_before_it_answers(
+    tmp_path: Path, kind: str, application: str, environment: dict[str, str], said: str
+) -> None:
+    name = application.format(interface="wsgi" if kind.startswith("gunicorn") else "asgi")
+    command = {
+        "gunicorn": gunicorn(application=name),
+        "gunicorn, no preload": lambda port: [
+            *(sys.executable, "-m", "gunicorn", "-c", str(without_preload(tmp_path)), name),
+            *("--bind", f"127.0.0.1:{port}"),
+        ],
+        "uvicorn": uvicorn(application=f"{name}:application"),
+        "uvicorn alone": uvicorn(workers=1, application=f"{name}:application"),
+    }[kind](0)
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        poll(lambda: said in log.read_text(), 30, f"nothing of {said!r} was written")
+        # uvicorn begins new workers again and again.
+        process.terminate()
+        process.wait(30)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(5)
+
+    text = log.read_text()
+    assert parsed(text)
+    assert "hunter2" not in text
+    assert "anna@example.org" not in text
+
+
+class Output:
+    """A standard error that leads through the log, and what stands behind it."""
+
+    def __init__(self) -> None:
+        self.written = io.BytesIO()
+        stream = io.TextIOWrapper(self.written, "utf-8", write_through=True)
+        self.handler = pipeline.LineHandler(stream)
+        self.handler.setFormatter(pipeline.formatter())
+        self.stderr = plain_text.PlainText(stream)
+
+    def messages(self) -> list[str]:
+        return [line["message"] for line in parsed(self.written.getvalue().decode())]
+
+
+@pytest.fixture
+def output(monkeypatch: pytest.MonkeyPatch) -> Output:
+    made = Output()
+    monkeypatch.setattr(plain_text.logger, "callHandlers", made.handler.handle)
+    return made
+
+
+def test_a_print_is_a_line_for_each_of_its_lines(output: Output) -> None:
+    print("one\ntwo", "three", file=output.stderr)
+    print("\nfour", end="", file=output.stderr)
+    output.stderr.write("-4\n")
+
+    assert output.messages() == ["one", "two three", "four-4"]
+
+
+def test_a_traceback_is_one_line(output: Output) -> None:
+    try:
+        int("token=hunter2")
+    except ValueError:
+        traceback.print_exc(file=output.stderr)
+    print("next", file=output.stderr)
+
+    told, after = output.messages()
+    assert told.startswith("Traceback (most recent call last):\n  File ")
+    assert "\nValueError: invalid literal" in told
+    assert "hunter2" not in told.splitlines()[-1]
+    assert after == "next"
+
+
+def test_what_threads_write_does_not_mix(output: Output) -> None:
+    output.stderr.write("mi")
+    thread = threading.Thread(target=lambda: print("other", file=output.stderr))
+    thread.start()
+    thread.join()
+    output.stderr.write("ne\n")
+
+    assert output.messages() == ["other", "mine"]
+
+
+def test_what_has_no_end_is_written_at_the_end(output: Output) -> None:
+    output.stderr.write("half a line")
+
+    output.stderr.end()
+
+    assert output.messages() == ["half a line"]
+
+
+def test_a_log_that_cannot_be_written_does_not_write_for_ever(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(record: logging.LogRecord) -> None:
+        print("--- Logging error ---", file=output.stderr)
+
+    monkeypatch.setattr(plain_text.logger, "callHandlers", fails)
+
+    print("one", file=output.stderr)
+
+    assert output.messages() == []

@@ -7,7 +7,8 @@ LINT_ENVIRONMENT := DEMO=1 DATABASE_URL=postgresql://lint@127.0.0.1/lint
 PROGRAMS := monitoring/tools/build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic bench soak drill quiet lock rules dashboards dashboards-preview
+.PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic \
+	bench soak drill quiet doctor backup restore lock rules dashboards dashboards-preview production-secrets
 # Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
 export
 
@@ -63,6 +64,15 @@ drill: venv ## make each fault for real and see its alert; FAULT=name FACTOR=1 f
 
 quiet: venv ## an hour of a healthy day, compressed: nothing critical may fire
 	@$(RUN) -m scripts.drill.quiet
+
+doctor: venv ## is it up, and do series, exemplars, a trace, a log line and an alert arrive
+	@$(RUN) -m scripts.doctor
+
+backup: venv ## copy what the running system keeps to backups/DATE, or to TO=folder
+	@$(RUN) -m scripts.backup.save
+
+restore: venv ## bring a backup back: make restore FROM=folder; FORCE=1 where there is a state already
+	@$(RUN) -m scripts.backup.restore
 
 bench: venv ## measure what telemetry costs: a request, a scrape, memory
 	@$(RUN) -m benchmarks.request_cost

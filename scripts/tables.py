@@ -1,7 +1,12 @@
-"""The tables of the docs, written from the code: ``python -m scripts.tables variables|metrics``."""
+"""The tables of the docs, written from the code.
+
+``python -m scripts.tables variables|settings|metrics``
+"""
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
 from typing import Any
 
@@ -9,6 +14,7 @@ from config.environment import VARIABLES as PROJECT
 from telemetry.environment import Variable
 from telemetry.metrics.definitions import DEFINITIONS
 from telemetry.settings import VARIABLES as TELEMETRY
+from telemetry.settings import Settings
 
 
 def variables() -> str:
@@ -32,6 +38,27 @@ def _default(variable: Variable[Any]) -> str:
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
+def settings() -> str:
+    """Every key of ``TELEMETRY`` with its default and the comment above it."""
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    meaning = ""
+    for line in inspect.getsource(Settings).splitlines():
+        text = line.strip()
+        if text.startswith("#: "):
+            meaning = f"{meaning} {text[3:]}".strip()
+        elif found := re.match(r"([A-Z_]+): ", text):
+            default = getattr(Settings, found[1])
+            lines.append(f"| `{found[1]}` | {_setting(default)} | {meaning.replace('``', '`')} |")
+            meaning = ""
+    return "\n".join(lines)
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(f"`{each}`" for each in value) or "-"
+    return f"`{value!r}`" if isinstance(value, bool) else f"`{value}`"
+
+
 def metrics() -> str:
     """Every metric that telemetry keeps."""
     lines = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
@@ -42,4 +69,4 @@ def metrics() -> str:
 
 
 if __name__ == "__main__":
-    print({"variables": variables, "metrics": metrics}[sys.argv[1]]())
+    print({"variables": variables, "settings": settings, "metrics": metrics}[sys.argv[1]]())

@@ -47,11 +47,11 @@ def run(layout: Layout, *, stack: bool) -> int:
         system.start_service()
         if stack:
             system.start_stack()
-        runs.write_state(layout, {"ports": layout.ports, "stack": stack})
+        runs.write_state(layout, system.state(stack=stack))
         missing = system.stack.missing if system.stack else {}
         say(table.text(layout, missing, stack=stack) + "\n" + table.welcome(layout, system.secrets))
         say("Ctrl-C stops everything; the data stays.")
-        status = watch(system)
+        status = watch(system, stack=stack)
     except (StartError, PostgresError) as error:
         say(f"make up: {error}")
         status = 1
@@ -64,14 +64,18 @@ def run(layout: Layout, *, stack: bool) -> int:
     return status
 
 
-def watch(system: System) -> int:
+def watch(system: System, *, stack: bool) -> int:
     """Look after the parts until the API or its database ends."""
+    known = system.state(stack=stack)
     while True:
         if problem := system.problem():
             system.say(f"make up: {problem}")
             return 1
         if system.stack is not None:
             system.stack.tick()
+        if (now := system.state(stack=stack)) != known:
+            runs.write_state(system.layout, now)
+            known = now
         time.sleep(0.5)
 
 

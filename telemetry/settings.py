@@ -238,9 +238,11 @@ class Settings:
     TRUST_INCOMING_TRACE: bool = True
     #: Proxies (addresses or networks, ``*`` for any) whose X-Forwarded-For is believed.
     TRUSTED_PROXIES: Sequence[str] = ()
-    #: Paths that telemetry answers itself.
+    #: Path of the scrape, which telemetry answers itself.
     METRICS_PATH: str = "/metrics"
+    #: Path that answers as long as the process is up.
     LIVE_PATH: str = "/health/live"
+    #: Path that answers when the database does and every migration was applied.
     READY_PATH: str = "/health/ready"
     #: A request that took longer (seconds) is logged as a warning.
     SLOW_REQUEST_SECONDS: float = 1.0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from scripts import tables
+from telemetry.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -16,6 +18,17 @@ PAGES += sorted((ROOT / "monitoring/runbooks").glob("*.md"))
 
 def test_the_table_of_variables_is_that_of_the_code() -> None:
     assert tables.variables() in (ROOT / "docs/configuration.md").read_text()
+
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    assert tables.settings() in (ROOT / "docs/telemetry.md").read_text()
+
+
+def test_every_setting_stands_in_the_table_with_a_meaning() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| .+ \| (.*) \|$", tables.settings(), re.MULTILINE)
+
+    assert [name for name, _meaning in rows] == [field.name for field in fields(Settings)]
+    assert all(len(meaning) > 10 for _name, meaning in rows)
 
 
 def test_the_table_of_metrics_is_that_of_the_code() -> None:

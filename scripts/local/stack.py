@@ -182,7 +182,8 @@ def prometheus(layout: Layout, configuration: Path, speed: float = 1.0) -> Part:
         f"--storage.tsdb.path={data}",
         f"--web.listen-address={layout.address('PROMETHEUS_SERVER_PORT')}",
         "--enable-feature=exemplar-storage",
-        "--storage.tsdb.retention.time=15d",
+        # For the snapshots of `make backup`. Whoever may call it may delete series: loopback alone.
+        "--web.enable-admin-api",
         # How often it tells Alertmanager of an alert again; a minute unless time is compressed.
         f"--rules.alert.resend-delay={60_000 / speed:.0f}ms",
     ]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from scripts.local import credentials, environment, ports
 from scripts.local.layout import ROOT, Layout
@@ -123,6 +124,18 @@ class System:
         if server is not None and server.poll() is not None:
             return f"PostgreSQL ended, see {self.layout.folder / 'postgres' / 'server.log'}"
         return None
+
+    def state(self, *, stack: bool = True) -> dict[str, Any]:
+        """What `make status` and `make backup` must know of a run; written for them as JSON."""
+        parts = {"api": self.api, "rates": self.rates}
+        parts |= self.stack.parts if self.stack is not None else {}
+        processes = {name: part.process for name, part in parts.items() if part is not None}
+        return {
+            "ports": self.layout.ports,
+            "stack": stack,
+            "database_port": self.database.port if self.database is not None else None,
+            "processes": {name: process.pid for name, process in processes.items() if process},
+        }
 
     def stop(self) -> None:
         """In the order of who needs whom. Safe to call at any point of a start."""

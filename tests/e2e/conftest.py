@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,12 @@ class Whole:
         return spans
 
 
-@pytest.fixture(scope="session")
-def whole() -> Iterator[Whole]:
+@contextmanager
+def running(layout: Layout) -> Iterator[Whole]:
+    """The whole system with this state folder and these ports, while the block runs."""
     missing = [name for name in ("prometheus", "alertmanager", "jaeger") if find(name) is None]
     if missing:
         pytest.skip(f"not built: {', '.join(missing)} (make tools)")
-    folder = Path(tempfile.mkdtemp(prefix="expense-tracker-e2e-"))
-    layout = Layout(folder, {name: free_port() for name in PORTS})
     said: list[str] = []
     system = System(layout, said.append, speed=SPEED)
     # The tests' own settings must not reach the service that a person would start.
@@ -93,7 +93,7 @@ def whole() -> Iterator[Whole]:
         stack = system.stack
         assert stack is not None
         poll(
-            lambda: stack.tick() or len(stack.ready) == 3,
+            lambda: stack.tick() or stack.ready == set(stack.parts),
             60,
             f"the stack did not answer: {said} {stack.missing}",
         )
@@ -101,4 +101,13 @@ def whole() -> Iterator[Whole]:
     finally:
         os.environ.update(environment)
         system.stop()
+
+
+@pytest.fixture(scope="session")
+def whole() -> Iterator[Whole]:
+    folder = Path(tempfile.mkdtemp(prefix="expense-tracker-e2e-"))
+    try:
+        with running(Layout(folder, {name: free_port() for name in PORTS})) as started:
+            yield started
+    finally:
         shutil.rmtree(folder, ignore_errors=True)

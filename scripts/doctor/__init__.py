@@ -1,0 +1,1 @@
+"""``make doctor``: does telemetry arrive, from a request to a series, a trace, a line, an alert."""

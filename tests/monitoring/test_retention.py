@@ -1,0 +1,71 @@
+"""How long samples and spans are kept is said once, and holds for every way to run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from monitoring.render import HERE, render, seconds
+from scripts.local.layout import ROOT, Layout
+from scripts.local.stack import prometheus
+
+COMPOSE = (HERE / "docker-compose.yml", ROOT / "docker-compose.yml")
+
+
+def local(folder: Path) -> list[str]:
+    return prometheus(Layout(folder), Path("prometheus.yml")).command
+
+
+def retention(file: Path) -> dict[str, str]:
+    found: dict[str, str] = yaml.safe_load(file.read_text())["storage"]["tsdb"]["retention"]
+    return found
+
+
+def commands() -> list[str]:
+    services: list[dict[str, Any]] = [
+        service
+        for file in COMPOSE
+        for name, service in yaml.safe_load(file.read_text())["services"].items()
+        if name == "prometheus"
+    ]
+    return [argument for service in services for argument in service.get("command", [])]
+
+
+def test_samples_are_bounded_by_time_and_by_size() -> None:
+    shipped = retention(HERE / "prometheus/prometheus.yml")
+
+    assert seconds(shipped["time"]) >= 86400
+    assert re.fullmatch(r"\d+GB", shipped["size"])
+
+
+def test_a_derived_configuration_keeps_the_retention(tmp_path: Path) -> None:
+    addresses = dict.fromkeys(("api", "alertmanager", "jaeger_metrics", "prometheus"), "h:1")
+    render(tmp_path, **addresses, notifications="h:1", speed=30)
+
+    shipped = retention(HERE / "prometheus/prometheus.yml")
+    assert retention(tmp_path / "prometheus/prometheus.yml") == shipped
+
+
+def test_no_command_line_says_otherwise(tmp_path: Path) -> None:
+    assert commands()
+    assert "retention" not in " ".join([*commands(), *local(tmp_path)])
+
+
+def test_series_can_be_deleted_over_loopback_alone(tmp_path: Path) -> None:
+    command = local(tmp_path)
+
+    assert "--web.enable-admin-api" in command
+    assert any(argument.startswith("--web.listen-address=127.0.0.1:") for argument in command)
+    assert "--web.enable-admin-api" not in commands()
+
+
+def test_spans_are_forgotten_in_time() -> None:
+    text = (HERE / "jaeger/config.yaml").read_text()
+
+    spans = yaml.safe_load(text)["extensions"]["jaeger_storage"]["backends"]["traces"]["badger"]
+    chosen = re.fullmatch(r"\$\{env:JAEGER_SPANS_TTL:-(\w+)\}", spans["ttl"]["spans"])
+    assert chosen is not None
+    assert seconds(chosen[1]) == 72 * 3600

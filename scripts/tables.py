@@ -1,6 +1,6 @@
 """The tables of the docs, written from the code.
 
-``python -m scripts.tables variables|settings|metrics``
+``python -m scripts.tables variables|settings|metrics|alerts|objectives|burns``
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ import sys
 from typing import Any
 
 from config.environment import VARIABLES as PROJECT
+from monitoring.alerts.generate import ALERTS
+from monitoring.alerts.table import FAST_BURN, OBJECTIVES, PERIOD, SLOW_BURN
+from monitoring.render import HERE as MONITORING
+from monitoring.render import seconds
 from telemetry.environment import Variable
 from telemetry.metrics.definitions import DEFINITIONS
 from telemetry.settings import VARIABLES as TELEMETRY
@@ -68,5 +72,53 @@ def metrics() -> str:
     return "\n".join(lines)
 
 
+def alerts() -> str:
+    """Every alert with the first sentence of its runbook."""
+    lines = ["| alert | severity | team | for | means |", "|---|---|---|---|---|"]
+    for alert in (alert for found in ALERTS.values() for alert in found):
+        rule = alert.rule()
+        page = f"runbooks/{alert.name}.md"
+        text = (MONITORING / page).read_text().partition("## What it means")[2]
+        means = " ".join(text.replace("**", "").split()).partition(". ")[0]
+        labels = rule["labels"]
+        lines.append(
+            f"| [{alert.name}](../monitoring/{page}) | {labels['severity']} | {labels['team']} "
+            f"| {rule.get('for', '-')} | {means} |"
+        )
+    return "\n".join(lines)
+
+
+def objectives() -> str:
+    """What is promised for each group of endpoints."""
+    lines = [
+        f"| objective | endpoints | answered without 5xx over {PERIOD} | answered in time |",
+        "|---|---|---|---|",
+    ]
+    for each in OBJECTIVES:
+        endpoints = each.endpoints.replace("|", "\\|")
+        lines.append(
+            f"| {each.name} | `{endpoints}` | {each.availability * 100:g} % "
+            f"| {each.latency * 100:g} % within {each.seconds:g} s |"
+        )
+    return "\n".join(lines)
+
+
+def burns() -> str:
+    """When a budget that burns is told, and how much of it is gone by then."""
+    lines = [
+        "| alert | long window | short window | burns faster than | of the budget by then |",
+        "|---|---|---|---|---|",
+    ]
+    for alert, found in (("ErrorBudgetFastBurn", FAST_BURN), ("ErrorBudgetSlowBurn", SLOW_BURN)):
+        for burn in found:
+            used = burn.factor * seconds(burn.long) / seconds(PERIOD)
+            lines.append(
+                f"| {alert} | {burn.long} | {burn.short} | {burn.factor:g} times | {used:.0%} |"
+            )
+    return "\n".join(lines)
+
+
+TABLES = {each.__name__: each for each in (variables, settings, metrics, alerts, objectives, burns)}
+
 if __name__ == "__main__":
-    print({"variables": variables, "settings": settings, "metrics": metrics}[sys.argv[1]]())
+    print(TABLES[sys.argv[1]]())

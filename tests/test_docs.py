@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -33,6 +34,13 @@ def test_every_setting_stands_in_the_table_with_a_meaning() -> None:
 
 def test_the_table_of_metrics_is_that_of_the_code() -> None:
     assert tables.metrics() in (ROOT / "docs/telemetry.md").read_text()
+
+
+@pytest.mark.parametrize("table", [tables.alerts, tables.objectives, tables.burns])
+def test_the_tables_of_alerts_and_objectives_are_those_of_the_code(
+    table: Callable[[], str],
+) -> None:
+    assert table() in (ROOT / "docs/monitoring.md").read_text()
 
 
 def test_the_file_for_uvicorn_is_the_one_that_is_used() -> None:

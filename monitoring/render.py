@@ -74,6 +74,7 @@ def render(
     api: str,
     alertmanager: str,
     jaeger_metrics: str,
+    span_metrics: str | None = None,
     prometheus: str,
     notifications: str,
     speed: float = 1.0,
@@ -83,7 +84,8 @@ def render(
 ) -> None:
     """Write ``out/prometheus`` and ``out/alertmanager``.
 
-    Addresses are ``host:port``. ``speed`` divides every duration: intervals, ``for``, ranges.
+    Addresses are ``host:port``; without ``span_metrics`` nobody scrapes those. ``speed`` divides
+    every duration: intervals, ``for``, ranges.
     ``receivers`` is a file with receivers that replace those of the same name. ``secrets`` is
     Prometheus' folder of ``make production-secrets``, for doors that are locked.
     """
@@ -93,6 +95,7 @@ def render(
         "api": api,
         "alertmanager": alertmanager,
         "jaeger": jaeger_metrics,
+        "span-metrics": span_metrics,
         "prometheus": prometheus,
     }
     folder = out / "prometheus"
@@ -100,7 +103,8 @@ def render(
     (folder / "targets").mkdir(parents=True)
     for name in (file.name for file in (HERE / "prometheus/targets/local").glob("*.yml")):
         address = targets[name.removesuffix(".yml")]
-        (folder / "targets" / name).write_text(yaml.safe_dump([{"targets": [address]}]))
+        there = [{"targets": [address]}] if address else []
+        (folder / "targets" / name).write_text(yaml.safe_dump(there))
     configuration = _load(HERE / "prometheus/prometheus.yml")
     scrape = max(seconds(configuration["global"]["scrape_interval"]) / speed, _SHORTEST_SCRAPE)
     if speed != 1:
@@ -186,6 +190,7 @@ def _write(file: Path, content: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Derive a runnable configuration of the stack.")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--span-metrics", metavar="HOST:PORT")
     for name in ("api", "alertmanager", "jaeger-metrics", "prometheus", "notifications"):
         parser.add_argument(f"--{name}", required=True, metavar="HOST:PORT")
     parser.add_argument("--speed", type=float, default=1.0)

@@ -24,6 +24,7 @@ PORTS: dict[str, tuple[int, str]] = {
     "JAEGER_OTLP_HTTP_PORT": (4318, "Jaeger, OTLP over HTTP"),
     "JAEGER_AGENT_PORT": (6831, "Jaeger agent, UDP"),
     "JAEGER_METRICS_PORT": (8888, "Jaeger's own metrics"),
+    "JAEGER_SPAN_METRICS_PORT": (8889, "metrics that Jaeger makes of spans"),
     "JAEGER_HEALTH_PORT": (13133, "Jaeger's health check"),
 }
 

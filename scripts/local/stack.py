@@ -33,6 +33,7 @@ _NEEDS = {
         "JAEGER_OTLP_GRPC_PORT",
         "JAEGER_OTLP_HTTP_PORT",
         "JAEGER_METRICS_PORT",
+        "JAEGER_SPAN_METRICS_PORT",
         "JAEGER_HEALTH_PORT",
     ),
 }
@@ -58,6 +59,7 @@ class Stack:
             api=self.layout.address("API_PORT"),
             alertmanager=self.layout.address("ALERTMANAGER_PORT"),
             jaeger_metrics=self.layout.address("JAEGER_METRICS_PORT"),
+            span_metrics=self.layout.address("JAEGER_SPAN_METRICS_PORT"),
             prometheus=self.layout.address("PROMETHEUS_SERVER_PORT"),
             notifications=self.layout.address("NOTIFICATIONS_PORT"),
             links=Links(jaeger=self.layout.url("JAEGER_QUERY_PORT")),
@@ -227,6 +229,7 @@ def jaeger(layout: Layout) -> Part:
         "JAEGER_LISTEN_HOST": "127.0.0.1",
         "JAEGER_AGENT_UDP_PORT": str(layout.port("JAEGER_AGENT_PORT")),
         "JAEGER_DATA": str(data),
+        "JAEGER_PROMETHEUS_URL": layout.url("PROMETHEUS_SERVER_PORT"),
     }
     command = [str(_path("jaeger")), "--config", str(ROOT / "monitoring/jaeger/config.yaml")]
     ready = layout.url("JAEGER_QUERY_PORT", "/api/services")

@@ -209,4 +209,4 @@ def test_the_three_ways_to_run_differ_in_their_targets_alone(way: str) -> None:
 
     files = {file.name for file in (folder / way).iterdir()}
 
-    assert files == set(re.findall(r"targets/(\w+\.yml)", configuration))
+    assert files == set(re.findall(r"targets/([\w-]+\.yml)", configuration))

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,8 +53,10 @@ def database(expenses: int = 2000) -> Iterator[dict[str, str]]:
 
 class _Receiver(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    delay = 0.0
 
     def do_POST(self) -> None:
+        time.sleep(self.delay)
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.send_header("Content-Length", "0")
@@ -64,10 +67,14 @@ class _Receiver(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def receiver() -> Iterator[str]:
-    """An OTLP receiver in a process of its own, so that its work is nobody else's."""
+def receiver(delay: float = 0.0) -> Iterator[str]:
+    """An OTLP receiver in a process of its own, so that its work is nobody else's.
+
+    ``delay`` is the time in seconds that it takes for each batch.
+    """
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.arena", str(port)], cwd=ROOT)
+    command = [sys.executable, "-m", "benchmarks.arena", str(port), str(delay)]
+    process = subprocess.Popen(command, cwd=ROOT)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -122,4 +129,5 @@ def worker_of(master: int) -> int:
 
 
 if __name__ == "__main__":
+    _Receiver.delay = float(sys.argv[2])
     ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), _Receiver).serve_forever()

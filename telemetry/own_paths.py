@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable
 
@@ -17,12 +16,8 @@ View = Callable[[HttpRequest], HttpResponse]
 
 def view_of(request: HttpRequest) -> View | None:
     """Who answers this path here, None for every path of the project."""
-    return _views(settings.get()).get(request.path_info)
-
-
-@functools.lru_cache(maxsize=1)
-def _views(names: settings.Settings) -> dict[str, View]:
-    return {names.METRICS_PATH: metrics, names.LIVE_PATH: live, names.READY_PATH: ready}
+    name = settings.get().own_paths.get(request.path_info)
+    return None if name is None else _VIEWS[name]
 
 
 def answer(view: View, request: HttpRequest) -> HttpResponse:
@@ -59,3 +54,6 @@ def ready(_request: HttpRequest) -> HttpResponse:
 
 def _json(status: int, body: dict[str, str]) -> HttpResponse:
     return HttpResponse(json.dumps(body) + "\n", status=status, content_type="application/json")
+
+
+_VIEWS: dict[str, View] = {"metrics": metrics, "live": live, "ready": ready}

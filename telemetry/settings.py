@@ -15,6 +15,8 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.utils.http import is_same_domain
 
 from telemetry.environment import (
@@ -273,6 +275,11 @@ class Settings:
     SERVER_TIMING_DATABASE: str = "staff"
 
     @functools.cached_property
+    def own_paths(self) -> dict[str, str]:
+        """The paths that telemetry answers itself, with the name of what is there."""
+        return {self.METRICS_PATH: "metrics", self.LIVE_PATH: "live", self.READY_PATH: "ready"}
+
+    @functools.cached_property
     def trusted_networks(self) -> tuple[Network, ...]:
         return tuple(
             ipaddress.ip_network("0.0.0.0/0" if item == "*" else item, strict=False)
@@ -346,6 +353,28 @@ def are_there() -> bool:
 def get() -> Settings:
     """The settings in force, checked once."""
     return checked(getattr(django_settings, "TELEMETRY", {}))
+
+
+@functools.lru_cache(maxsize=1)
+def debug() -> bool:
+    """Django's ``DEBUG``, kept: Django's settings take three thousand instructions to say it."""
+    return bool(django_settings.DEBUG)
+
+
+@functools.lru_cache(maxsize=1)
+def scheme_is_told() -> bool:
+    """Whether a header of a proxy says that a request came by https, kept as ``debug`` is."""
+    return django_settings.SECURE_PROXY_SSL_HEADER is not None
+
+
+_KEPT = {"TELEMETRY": get, "DEBUG": debug, "SECURE_PROXY_SSL_HEADER": scheme_is_told}
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **_signal: Any) -> None:
+    """A test overrides a setting, or takes that back."""
+    if kept := _KEPT.get(setting):
+        kept.cache_clear()
 
 
 def service_name() -> str:

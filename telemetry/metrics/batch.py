@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from time import time
+from time import monotonic, time
 
 from telemetry.metrics.metric import CounterChild, GaugeChild, HistogramChild
 from telemetry.metrics.slots import store
@@ -21,21 +21,25 @@ def record(
     observations: Iterable[tuple[CounterChild, HistogramChild, float]],
     trace_id: str = "",
     ended: GaugeChild | None = None,
+    counted: Iterable[CounterChild] = (),
 ) -> None:
     """Add 1 to each counter and observe the value beside it; ``trace_id`` of a sampled trace is the
-    exemplar of all. What ``ended`` is taken off its gauge."""
-    buckets = []
+    exemplar of all. What ``ended`` is taken off its gauge, each of ``counted`` gets 1."""
+    due: list[tuple[int, float]] = []
+    now = monotonic() if trace_id else 0.0
     with store.lock:
-        cells = store.cells
+        cells, exemplar_due = store.cells, store.exemplar_due
         if ended is not None:
             cells[ended.slot] -= 1
+        for child in counted:
+            cells[child.slot] += 1
         for counter, histogram, value in observations:
             cells[counter.slot] += 1
             first = histogram.slot
             bucket = first + 1 + bisect_left(histogram.bounds, value)
             cells[bucket] += 1
             cells[first] += value
-            buckets.append((bucket, value))
-        if trace_id:
-            now = time()
-            store.set_exemplars(buckets, trace_id, now, now - EXEMPLAR_STAYS)
+            if trace_id and exemplar_due.get(bucket, 0.0) <= now:
+                due.append((bucket, value))
+        if due:
+            store.set_exemplars(due, trace_id, time(), now + EXEMPLAR_STAYS)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from math import isnan
 from time import time
 from typing import Generic, Literal, TypeVar
 
@@ -46,8 +45,10 @@ class GaugeChild(Child):
 
     def inc(self, amount: float = 1) -> None:
         with store.lock:
-            value = store.cells[self.slot]
-            store.cells[self.slot] = amount if isnan(value) else value + amount
+            cells = store.cells
+            value = cells[self.slot]
+            # Not a number where this process has not set it yet.
+            cells[self.slot] = amount if value != value else value + amount  # noqa: PLR0124
 
     def dec(self, amount: float = 1) -> None:
         self.inc(-amount)
@@ -70,8 +71,7 @@ class HistogramChild(Child):
             store.cells[bucket] += 1
             store.cells[self.slot] += value
             if trace_id:
-                now = time()
-                store.set_exemplars([(bucket, value)], trace_id, now, now)
+                store.set_exemplars([(bucket, value)], trace_id, time(), 0.0)
 
 
 C = TypeVar("C", CounterChild, GaugeChild, HistogramChild)

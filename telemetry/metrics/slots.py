@@ -70,6 +70,8 @@ class ValueStore:
         self._children: dict[str, set[tuple[str, ...]]] = {}
         self._gauges: list[int] = []
         self._exemplars: dict[int, tuple[int, int]] = {}
+        #: When a value's exemplar may be replaced, on the monotonic clock.
+        self.exemplar_due: dict[int, float] = {}
         self._complained = False
         self.used = _FIRST_FREE + _TRASH_ROOM
         self._use(bytearray(_FIRST_CAPACITY * 8))
@@ -134,15 +136,13 @@ class ValueStore:
             cells[at] = written
 
     def set_exemplars(
-        self, values: list[tuple[int, float]], trace_id: str, now: float, older_than: float
+        self, values: list[tuple[int, float]], trace_id: str, now: float, next_due: float
     ) -> None:
-        """An exemplar for each value (its slot and what was observed) that has none so new."""
-        labels = b""
+        """An exemplar for each value (its slot and what was observed), the next one due later."""
+        labels = b'trace_id="%b"' % trace_id.encode()
         for value_slot, value in values:
-            known = self._exemplars.get(value_slot)
-            if known is None or self.cells[known[0] + 1] < older_than:
-                labels = labels or b'trace_id="%b"' % trace_id.encode()
-                self.set_exemplar(value_slot, labels, value, now)
+            self.set_exemplar(value_slot, labels, value, now)
+            self.exemplar_due[value_slot] = next_due
 
     def _make_exemplar_room(self, value_slot: int, length: int) -> tuple[int, int]:
         room = max(_EXEMPLAR_ROOM, -(-length // 8))
@@ -243,6 +243,7 @@ class ValueStore:
         self._slots_file = self._names_file = -1
         self._complained = False
         self._use(bytearray(len(self.cells) * 8))
+        self.exemplar_due = {}
         for slot in self._gauges:
             self.cells[slot] = UNSET
         for descriptor in inherited:

@@ -6,7 +6,6 @@ import logging
 import time
 from typing import Any
 
-from django.conf import settings as django_settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
@@ -36,27 +35,40 @@ _CORRELATION, _TIMING = HEADER.lower(), "server-timing"
 class SeenRequest:
     """What the middleware holds while a request is answered."""
 
+    __slots__ = (
+        "_finished",
+        "_in_progress",
+        "_seconds",
+        "_tokens",
+        "method",
+        "operation",
+        "request",
+        "span",
+        "started",
+        "user",
+    )
+
     def __init__(self, request: HttpRequest) -> None:
         self.started = time.perf_counter()
         self.request = request
-        self.method = known_method(request.method or "")
-        self.operation = Operation(accepted(request.META.get("HTTP_X_CORRELATION_ID")) or "")
         #: The user, where somebody loaded one before the answer was there.
         self.user: Any = None
         self._finished = False
         self._seconds = 0.0
         self._tokens: tuple[Any, Any] | None = None
-        self._in_progress = metrics.HTTP_REQUESTS_IN_PROGRESS.child(self.method)
+        self.method = method = known_method(request.method or "")
+        given = request.META.get("HTTP_X_CORRELATION_ID")
+        self.operation = operation = Operation((given and accepted(given)) or "")
+        self._in_progress = metrics.HTTP_REQUESTS_IN_PROGRESS.child(method)
         self._in_progress.inc()
-        self.operation.client_ip = client_ip(request)
-        self.span = request_span.begin(self.operation, request, self.method)
+        operation.client_ip = client_ip(request)
+        self.span = request_span.begin(operation, request, method)
 
     def enter(self) -> None:
         """Make this the work that runs now, in this thread or task."""
-        self._tokens = (
-            current.set(self.operation),
-            context_api.attach(Context({**context_api.get_current(), _SPAN_KEY: self.span})),
-        )
+        outside = context_api.get_current()
+        inside = {**outside, _SPAN_KEY: self.span} if outside else {_SPAN_KEY: self.span}
+        self._tokens = current.set(self.operation), context_api.attach(Context(inside))
 
     def leave(self) -> None:
         if self._tokens is not None:
@@ -86,7 +98,7 @@ class SeenRequest:
         headers[_TIMING] = ("Server-Timing", timing)
 
     def _may_see_database(self) -> bool:
-        if django_settings.DEBUG:
+        if settings.debug():
             return True
         user = self.user
         if user is None or settings.get().SERVER_TIMING_DATABASE != "staff":
@@ -115,7 +127,8 @@ class SeenRequest:
             observations.append((*(read.children or children_of(read)), seconds))
         operation.pending = []
         operation.finished = True
-        record(observations, operation.trace_id if operation.sampled else "", self._in_progress)
+        trace_id = operation.trace_id if operation.sampled else ""
+        record(observations, trace_id, self._in_progress, operation.counted)
         if outcome.status >= 500:
             error = operation.error
             kind = "http_5xx" if error is None else type(error).__name__
@@ -138,9 +151,9 @@ class SeenRequest:
         values = (
             request.path[:_LONGEST_PATH],
             status,
-            round(self._seconds, 6),
+            self._seconds,
             operation.db_queries,
-            round(operation.db_seconds, 6),
+            operation.db_seconds,
             None if user is None else user.pk,
             operation.client_ip,
             response_bytes,

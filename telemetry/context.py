@@ -19,6 +19,7 @@ class Operation:
     __slots__ = (
         "client_ip",
         "correlation_id",
+        "counted",
         "db_queries",
         "db_seconds",
         "error",
@@ -60,6 +61,8 @@ class Operation:
         self.repeated: dict[str, str] = {}
         #: Statements that ran and are not counted yet, with their seconds.
         self.pending: list[tuple[Any, float]] = []
+        #: Counters to which its end adds one.
+        self.counted: list[Any] = []
         #: Whether a span of it is exported: only then its trace id is an exemplar.
         self.sampled = False
         #: The span is of OpenTelemetry's own instrumentation, which names and ends it.

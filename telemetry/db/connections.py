@@ -32,15 +32,20 @@ def install() -> None:
         if operation is not None and operation.quiet:
             original(self)
             return
-        metrics.DATABASE_CONNECTIONS.child(self.alias).inc()
+        attempts = metrics.DATABASE_CONNECTIONS.child(self.alias)
         try:
             original(self)
         except Exception as error:
+            attempts.inc()
             # What failed may be psycopg's exception: Django translates it one level up.
             metrics.DATABASE_CONNECTION_ERRORS.child(self.alias, driver_error(error)).inc()
             if operation is not None:
                 operation.error = error
             raise
+        if operation is None or operation.finished:
+            attempts.inc()
+        else:
+            operation.counted.append(attempts)
 
     setattr(connect, _PATCHED, True)
     BaseDatabaseWrapper.connect = connect  # type: ignore[method-assign]

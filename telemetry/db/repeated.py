@@ -13,7 +13,7 @@ from telemetry import settings
 from telemetry.context import Operation
 
 #: Past this many different shapes one request's repetitions are not looked for any more.
-_MOST_SHAPES = 500
+MOST_SHAPES = 500
 
 #: Code that is nobody's to mend here.
 _NOT_THE_USERS = (
@@ -27,13 +27,9 @@ _NOT_THE_USERS = (
 
 
 def note(operation: Operation, shape: str) -> None:
-    """One more run of a shape; where it is one too many, remember which line ran it."""
-    shapes = operation.shapes
-    times = shapes.get(shape, 0) + 1
-    if times == 1 and len(shapes) >= _MOST_SHAPES:
-        return
-    shapes[shape] = times
-    if times > 1 and times == settings.get().REPEATED_QUERIES + 1:
+    """A shape ran once more; where it is one too many, remember which line ran it."""
+    times = operation.shapes[shape] = operation.shapes[shape] + 1
+    if times == settings.get().REPEATED_QUERIES + 1:
         operation.repeated[shape] = user_line()
 
 

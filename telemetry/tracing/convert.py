@@ -13,7 +13,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, Status, TraceFlags
 
 from telemetry.tracing.correlate import ATTRIBUTE
-from telemetry.tracing.light import LightSpan, epoch_offset
+from telemetry.tracing.light import LightSpan, WholeSpan, epoch_offset, unfolded
 from telemetry.tracing.otlp_exporter import ExportError
 
 
@@ -61,16 +61,18 @@ class ConvertingExporter:
         self._exporter = exporter
         self._resource = resource
 
-    def export(self, spans: Sequence[LightSpan | ReadableSpan]) -> int:
+    def export(self, spans: Sequence[LightSpan | WholeSpan | ReadableSpan]) -> int:
         """Raises ExportError where the exporter says that it failed."""
         offset = epoch_offset()
-        converted = [
-            readable(span, self._resource, offset) if isinstance(span, LightSpan) else span
-            for span in spans
-        ]
+        converted = [self._converted(span, offset) for span in spans]
         if self._exporter.export(converted) is not SpanExportResult.SUCCESS:
             raise ExportError("the exporter failed")
         return 0
+
+    def _converted(self, span: LightSpan | WholeSpan | ReadableSpan, offset: int) -> ReadableSpan:
+        if isinstance(span, tuple):
+            span = unfolded(span)
+        return readable(span, self._resource, offset) if isinstance(span, LightSpan) else span
 
     def stop_retrying(self) -> None:
         """The exporter's own shutdown would be needed for that, and would end it for good."""

@@ -13,11 +13,15 @@ from typing import Any
 
 from opentelemetry.trace import SpanKind, StatusCode
 
-from telemetry.tracing.light import Event, Fixed, LightSpan, LightTracer
+from telemetry.tracing.ids import new_span_id, next_span_id
+from telemetry.tracing.light import Event, Fixed, LightSpan, LightTracer, WholeSpan, unfolded
 
 #: Trace id, span id, parent's span id, start and end, each behind its tag.
 _CHILD = struct.Struct("<2s16s2s8s2s8sBQBQ").pack
 _ROOT = struct.Struct("<2s16s2s8sBQBQ").pack
+#: The same as _CHILD behind the field's own tag and a length of two bytes.
+_WHOLE = struct.Struct("<BBB2s16s2s8s2s8sBQBQ").pack
+_WHOLE_HEAD = 56
 _UNSET = StatusCode.UNSET
 _EVENT_TIME = struct.Struct("<BQ").pack
 _DOUBLE = struct.Struct("<d").pack
@@ -36,9 +40,9 @@ _FLAGS_REMOTE = b"\x85\x01\x01\x03\x00\x00"
 _KEPT_KEYS = frozenset({"user_agent.original", "client.address", "error.type"})
 _MOST_KEPT = 4096
 _kept: dict[Any, bytes] = {}
-_last_correlation: tuple[str, bytes] = ("", b"")
-#: Keys of attributes, as KeyValue's field 1.
-_names: dict[str, bytes] = {}
+_last_correlation: tuple[str, bytes, bytes] = ("", b"", b"")
+#: By tag, key and length: an attribute up to its text.
+_before_text: dict[tuple[bytes, str, int], bytes] = {}
 
 
 def varint(number: int) -> bytes:
@@ -103,18 +107,16 @@ def attributes_of(tag: bytes, attributes: Mapping[str, Any]) -> bytes:
 
 
 def _text_attribute(tag: bytes, key: str, value: str) -> bytes:
-    """An attribute with a text: in one go where every length is below 128."""
-    name = _names.get(key)
-    if name is None:
-        name = field(b"\x0a", text(key))
-        if len(_names) < _MOST_KEPT:
-            _names[key] = name
+    """An attribute with a text. All before the text is kept: it depends on the length alone."""
     encoded = value.encode("utf-8", "replace")
-    length = len(encoded)
-    total = len(name) + 4 + length
-    if total > 127:
-        return field(tag, name + field(b"\x12", field(b"\x0a", encoded)))
-    return b"%b%c%b\x12%c\x0a%c%b" % (tag, total, name, length + 2, length, encoded)
+    before = (tag, key, len(encoded))
+    known = _before_text.get(before)
+    if known is None:
+        known = key_value(key, value)
+        known = field(tag, known)[: -len(encoded) or None]
+        if len(_before_text) < _MOST_KEPT:
+            _before_text[before] = known
+    return known + encoded
 
 
 def _keep(attribute: tuple[bytes, str, Any]) -> bytes:
@@ -140,24 +142,45 @@ def _name(name: str) -> bytes:
     return known
 
 
-def _fixed(span: LightSpan, fixed: Fixed) -> bytes:
+def _fixed(fixed: Fixed, name: str, kind: SpanKind) -> bytes:
     """Name, kind and what the span shares with others; kept while they are the same."""
-    if not fixed.encoded or fixed.name != span.name or fixed.kind is not span.kind:
-        fixed.name, fixed.kind = span.name, span.kind
-        fixed.encoded = (
-            _name(span.name) + _KIND[span.kind] + attributes_of(b"\x4a", fixed.attributes)
-        )
+    if not fixed.encoded or fixed.name != name or fixed.kind is not kind:
+        fixed.encoded = _name(name) + _KIND[kind] + attributes_of(b"\x4a", fixed.attributes)
+        fixed.name, fixed.kind = name, kind
     return fixed.encoded
 
 
-def _correlation(correlation_id: str) -> bytes:
-    """The attribute, kept from one span to the next: those of a request come together."""
+def _correlation(correlation_id: str) -> tuple[str, bytes, bytes]:
+    """The attribute, without and with the usual flags behind it. Kept from one span to the next:
+    those of a request come together."""
     global _last_correlation
-    known, encoded = _last_correlation
-    if known != correlation_id:
-        encoded = _text_attribute(b"\x4a", "correlation_id", correlation_id)
-        _last_correlation = (correlation_id, encoded)
-    return encoded
+    encoded = _text_attribute(b"\x4a", "correlation_id", correlation_id)
+    _last_correlation = (correlation_id, encoded, encoded + _FLAGS)
+    return _last_correlation
+
+
+def whole_field(span: WholeSpan, offset: int) -> tuple[bytes, ...]:
+    """What span_field does, for the spans that most are, in pieces: they are joined once."""
+    _, name, kind, trace_id, parent_id, correlation_id, fixed, started, ended = span
+    shared = fixed.encoded if fixed.name is name else _fixed(fixed, name, kind)
+    tail = _FLAGS
+    if correlation_id:
+        told = _last_correlation
+        if told[0] != correlation_id:
+            told = _correlation(correlation_id)
+        tail = told[2]
+    try:
+        span_id = next_span_id()
+    except IndexError:
+        span_id = new_span_id()
+    length = _WHOLE_HEAD + len(shared) + len(tail)
+    if length >= 0x4000:
+        return (span_field(unfolded(span), offset),)
+    head = _WHOLE(
+        0x12, length & 0x7F | 0x80, length >> 7, b"\x0a\x10", trace_id, b"\x12\x08", span_id,
+        b"\x22\x08", parent_id, 0x39, started + offset, 0x41, ended + offset,
+    )  # fmt: skip
+    return head, shared, tail
 
 
 def span_field(span: LightSpan, offset: int) -> bytes:
@@ -173,14 +196,13 @@ def span_field(span: LightSpan, offset: int) -> bytes:
     fixed = span.fixed
     if fixed is None:
         body += _name(span.name) + _KIND[span.kind]
-    elif fixed.encoded and fixed.name is span.name:
-        body += fixed.encoded
     else:
-        body += _fixed(span, fixed)
+        body += fixed.encoded if fixed.name is span.name else _fixed(fixed, span.name, span.kind)
     if span.attributes:
         body += attributes_of(b"\x4a", span.attributes)
-    if span.correlation_id:
-        body += _correlation(span.correlation_id)
+    if correlation_id := span.correlation_id:
+        told = _last_correlation
+        body += told[1] if told[0] == correlation_id else _correlation(correlation_id)[1]
     body += _FLAGS_REMOTE if span.parent_remote else _FLAGS
     if span.events or span.links or span.status is not _UNSET or span.trace_state:
         body += _rest(span, offset)
@@ -229,25 +251,28 @@ def resource(attributes: Mapping[str, Any]) -> bytes:
     return field(b"\x0a", attributes_of(b"\x0a", attributes))
 
 
-def request(resource_field: bytes, spans: Iterable[LightSpan], offset: int) -> bytes:
+def request(resource_field: bytes, spans: Iterable[LightSpan | WholeSpan], offset: int) -> bytes:
     """ExportTraceServiceRequest."""
     scopes: dict[LightTracer, list[bytes]] = {}
     for span in spans:
-        encoded = scopes.get(span.tracer)
-        if encoded is None:
-            encoded = scopes[span.tracer] = [_scope(span.tracer.name, span.tracer.version)]
-        encoded.append(span_field(span, offset))
-    body = resource_field + b"".join(
-        [field(b"\x12", b"".join(encoded)) for encoded in scopes.values()]
-    )
-    return field(b"\x0a", body)
+        if isinstance(span, tuple):
+            encoded = scopes.get(span[0]) or _begin_scope(scopes, span[0])
+            encoded += whole_field(span, offset)
+        else:
+            encoded = scopes.get(span.tracer) or _begin_scope(scopes, span.tracer)
+            encoded.append(span_field(span, offset))
+    parts = [resource_field]
+    for encoded in scopes.values():
+        parts += (b"\x12", varint(sum(map(len, encoded))), *encoded)
+    return b"".join((b"\x0a", varint(sum(map(len, parts))), *parts))
 
 
-def _scope(name: str, version: str) -> bytes:
-    told = field(b"\x0a", text(name))
-    if version:
-        told += field(b"\x12", text(version))
-    return field(b"\x0a", told)
+def _begin_scope(scopes: dict[LightTracer, list[bytes]], tracer: LightTracer) -> list[bytes]:
+    told = field(b"\x0a", text(tracer.name))
+    if tracer.version:
+        told += field(b"\x12", text(tracer.version))
+    encoded = scopes[tracer] = [field(b"\x0a", told)]
+    return encoded
 
 
 __all__: Sequence[str] = ("request", "resource", "span_field")

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from telemetry.tracing import otlp
-from telemetry.tracing.light import LightSpan, epoch_offset
+from telemetry.tracing.light import LightSpan, WholeSpan, epoch_offset
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class OtlpExporter:
         self._connection: http.client.HTTPConnection | None = None
         self._stopping = threading.Event()
 
-    def export(self, spans: Sequence[LightSpan]) -> int:
+    def export(self, spans: Sequence[LightSpan | WholeSpan]) -> int:
         """Send the spans and give how many the receiver refused of them. Raises ExportError."""
         body = otlp.request(self._resource, spans, epoch_offset())
         if self._compress:

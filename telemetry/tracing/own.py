@@ -4,28 +4,60 @@ from __future__ import annotations
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace import Span, SpanKind, Tracer
 
-from telemetry.tracing.light import Fixed, LightTracer
+from telemetry.tracing.light import Fixed, LightTracer, epoch_offset
 
 
 class OwnTracer:
-    """A tracer of one scope, found when it is first needed."""
+    """A tracer of one scope, found when it is first needed.
+
+    Times are those of ``perf_counter_ns``.
+    """
 
     def __init__(self, scope: str) -> None:
         self._scope = scope
-        self.start = self._find
+        # Where spans are light, they are the light tracer's own from the first span on.
+        self.root = self._root
+        self.start = self._start
+        self.whole = self._whole
 
-    def _find(
-        self, name: str, kind: SpanKind, parent: Span | None, fixed: Fixed | None = None
-    ) -> Span:
-        """A span below ``parent``, a root where it is None."""
+    def _tracer(self) -> Tracer:
         tracer = trace.get_tracer_provider().get_tracer(self._scope)
         if isinstance(tracer, LightTracer):
-            # From now on without a detour.
-            self.start = tracer.start
-            return tracer.start(name, kind, parent, fixed)
-        context = Context() if parent is None else trace.set_span_in_context(parent, Context())
+            self.root, self.start, self.whole = tracer.root, tracer.start, tracer.whole
+        return tracer
+
+    def _root(self, name: str, kind: SpanKind) -> Span:
+        """The first span of a trace."""
+        return self._start(name, kind, None)
+
+    def _start(
+        self,
+        name: str,
+        kind: SpanKind,
+        parent: Span | None,
+        fixed: Fixed | None = None,
+        started: int = 0,
+    ) -> Span:
+        """A span below ``parent``, a root where it is None, that begins now or began then."""
+        tracer = self._tracer()
+        if isinstance(tracer, LightTracer):
+            return tracer.start(name, kind, parent, fixed, started)
         return tracer.start_span(
-            name, context=context, kind=kind, attributes=fixed.attributes if fixed else None
+            name,
+            context=Context() if parent is None else trace.set_span_in_context(parent, Context()),
+            kind=kind,
+            attributes=fixed.attributes if fixed else None,
+            start_time=started + epoch_offset() if started else None,
         )
+
+    def _whole(  # noqa: PLR0917
+        self, name: str, kind: SpanKind, parent: Span, fixed: Fixed, started: int, ended: int
+    ) -> None:
+        """A span of which there is nothing more to say."""
+        tracer = self._tracer()
+        if isinstance(tracer, LightTracer):
+            tracer.whole(name, kind, parent, fixed, started, ended)
+        else:
+            self._start(name, kind, parent, fixed, started).end(ended + epoch_offset())

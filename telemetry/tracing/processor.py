@@ -22,12 +22,14 @@ from telemetry import settings
 from telemetry.context import Operation, current
 from telemetry.tracing import exporters
 from telemetry.tracing.convert import ConvertingExporter
-from telemetry.tracing.light import LightSpan
+from telemetry.tracing.light import LightSpan, WholeSpan
 
 logger = logging.getLogger(__name__)
 
 #: Told how many spans were dropped and why; metrics are counted by whoever connects the signals.
 DropCounter = Callable[[str, int], None]
+
+AnySpan = LightSpan | WholeSpan | ReadableSpan
 
 _SUPPRESS = "suppress_instrumentation"
 
@@ -60,7 +62,7 @@ class QueueProcessor(SpanProcessor):
         self._begin()
 
     def _begin(self) -> None:
-        self._queue: deque[LightSpan | ReadableSpan] = deque()
+        self._queue: deque[AnySpan] = deque()
         self._wake = threading.Event()
         self._exporting = threading.Lock()
         self._starting = threading.Lock()
@@ -87,7 +89,7 @@ class QueueProcessor(SpanProcessor):
         if span.context.trace_flags.sampled:
             self.add(span)
 
-    def add(self, span: LightSpan | ReadableSpan) -> None:
+    def add(self, span: AnySpan) -> None:
         """Take a span that ended and is sampled."""
         if self._stopped:
             self.count_dropped("shutdown", 1)
@@ -125,13 +127,17 @@ class QueueProcessor(SpanProcessor):
             while self._queue:
                 if deadline is not None and time.monotonic() > deadline:
                     return False
-                spans: list[LightSpan | ReadableSpan] = []
-                while self._queue and len(spans) < self._batch:
-                    spans.append(self._queue.popleft())
+                many = min(len(self._queue), self._batch)
+                take = self._queue.popleft
+                try:
+                    spans = [take() for _ in range(many)]
+                except IndexError:
+                    # A shutdown that may not wait longer has emptied and counted it.
+                    return False
                 self._export(spans)
         return True
 
-    def _export(self, spans: list[LightSpan | ReadableSpan]) -> None:
+    def _export(self, spans: list[AnySpan]) -> None:
         try:
             if not self._chosen:
                 self._exporter = exporters.make()

@@ -83,6 +83,8 @@ def decision() -> Decide:
     ratios = {"always_on": 1.0, "always_off": 0.0}
     ratio = ratios.get(name.removeprefix("parentbased_"), settings.OTEL_TRACES_SAMPLER_ARG.read())
     bound = round(ratio * (1 << 64))
+    if name == "parentbased_always_on":
+        return lambda _trace_id, parent: parent is not False
 
     def by_ratio(trace_id: bytes, _parent: bool | None) -> bool:
         return int.from_bytes(trace_id[8:], "big") < bound

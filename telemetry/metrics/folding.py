@@ -15,7 +15,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -82,7 +82,7 @@ def _fold_some(folder: Path, store: ValueStore) -> bool:
         sources.append(remainder)
         folded = remainder.folded
     files = process_files(folder)
-    for name in folded & files.keys():
+    for name in (folded & files.keys()) | _halves(folder, files.keys()):
         _remove(folder, name)
     dead = [
         name for name, who in files.items() if name not in folded and not processes.is_same(*who)
@@ -114,6 +114,15 @@ def _fold_some(folder: Path, store: ValueStore) -> bool:
         _remove(folder, name)
     step("removed")
     return True
+
+
+def _halves(folder: Path, whole: Iterable[str]) -> set[str]:
+    """Processes that were killed before they wrote the first of their names."""
+    return {
+        name
+        for name, who in process_files(folder, ".slots").items()
+        if name not in whole and not processes.is_same(*who)
+    }
 
 
 def _read(table: Table, source: Source) -> None:

@@ -105,8 +105,7 @@ class Server:
 
     def workers(self) -> list[int]:
         return sorted(
-            int(file.name.removeprefix("worker-"))
-            for file in self.folder.glob("metrics/instance-*/worker-*")
+            int(file.name.split("-")[1]) for file in self.folder.glob("metrics/instance-*/worker-*")
         )
 
     def stop(self) -> None:

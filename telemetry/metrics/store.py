@@ -28,6 +28,7 @@ from telemetry.metrics.slots import store
 from telemetry.settings import PROMETHEUS_MULTIPROC_DIR
 
 _FOLDER_NAME = re.compile(r"instance-(\d+)-(\d+)")
+_WORKER_NAME = re.compile(r"worker-(\d+)-(\d+)")
 
 
 class Instance:
@@ -78,19 +79,22 @@ class Instance:
         if self.folder is not None:
             # A worker that is not counted serves all the same.
             with suppress(OSError):
-                (self.folder / f"worker-{os.getpid()}").touch()
+                pid = os.getpid()
+                (self.folder / f"worker-{pid}-{processes.start_ticks(pid)}").touch()
 
     def workers(self) -> list[int]:
         """Process ids of the living workers."""
         if self.folder is None:
             return [os.getpid()]
         found = []
-        for file in self.folder.glob("worker-*"):
-            pid = int(file.name.removeprefix("worker-"))
-            if processes.alive(pid):
-                found.append(pid)
-            else:
-                file.unlink(missing_ok=True)
+        with suppress(OSError):
+            for name in os.listdir(self.folder):  # noqa: PTH208  quicker
+                if named := _WORKER_NAME.fullmatch(name):
+                    pid, ticks = int(named.group(1)), int(named.group(2))
+                    if processes.is_same(pid, ticks):
+                        found.append(pid)
+                    else:
+                        (self.folder / name).unlink(missing_ok=True)
         return sorted(found)
 
     def lead(self) -> bool:
@@ -126,6 +130,7 @@ class Instance:
         if self._reader is None:
             self._reader = Reader(store, self.folder)
             self._reader.count_unreadable = count_unreadable
+            self._reader.fold = self.fold
         return self._reader
 
     def fold(self) -> None:

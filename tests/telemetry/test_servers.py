@@ -23,10 +23,11 @@ SITE = "tests.telemetry.site.settings"
 SERVERS = {
     "gunicorn-gthread": gunicorn("gthread"),
     "gunicorn-sync": gunicorn("sync"),
+    "gunicorn-by-the-docs": gunicorn("sync", settings="tests/telemetry/site/gunicorn.conf.py"),
     "uvicorn": uvicorn(workers=2),
     "runserver": runserver(),
 }
-WORKERS = {"gunicorn-gthread": 2, "gunicorn-sync": 2, "uvicorn": 2, "runserver": 1}
+WORKERS = {name: 1 if name == "runserver" else 2 for name in SERVERS}
 
 
 @pytest.fixture(scope="module", params=SERVERS)

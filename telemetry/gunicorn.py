@@ -40,8 +40,9 @@ def begin_instance() -> None:
     runtime.defer()
 
 
-def worker_begins(_arbiter: Any, _worker: Any) -> None:
-    """``post_fork``: in a new worker, before it takes requests."""
+def worker_begins(_arbiter: Any, worker: Any) -> None:
+    """``post_fork``: in a new worker, before it takes requests and the rights of its user."""
+    instance.give_to(worker.cfg.uid, worker.cfg.gid)
     if apps.ready:
         # Without ``preload_app`` the middleware does so, when the worker has loaded it.
         runtime.start()

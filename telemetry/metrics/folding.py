@@ -21,6 +21,7 @@ from itertools import chain
 from pathlib import Path
 
 from telemetry import processes
+from telemetry.metrics.directory import READABLE
 from telemetry.metrics.reader import REMAINDER, process_files
 from telemetry.metrics.slots import ValueStore
 from telemetry.metrics.sources import FileSource, RemainderSource, Source, remainder_bytes
@@ -60,7 +61,7 @@ def fold(folder: Path, store: ValueStore) -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[bool]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -69,6 +70,15 @@ def _alone(path: Path) -> Iterator[bool]:
         yield True
     finally:
         os.close(descriptor)
+
+
+def open_lock(path: Path) -> int:
+    """A file to lock; the caller closes it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, READABLE)
+    with suppress(PermissionError):
+        # Somebody else's has its mode already.
+        os.fchmod(descriptor, READABLE)
+    return descriptor
 
 
 def _fold_some(folder: Path, store: ValueStore) -> bool:
@@ -103,6 +113,7 @@ def _fold_some(folder: Path, store: ValueStore) -> bool:
     for source in opened:
         source.close()
     with (folder / _NEW).open("wb") as file:
+        os.fchmod(file.fileno(), READABLE)
         file.write(written[: len(written) // 2])
         file.flush()
         step("half written")

@@ -28,7 +28,7 @@ from telemetry.metrics.folding import fold
 from telemetry.metrics.metric import CounterMetric, GaugeMetric, HistogramMetric
 from telemetry.metrics.reader import REMAINDER, Reader
 from telemetry.metrics.slots import ValueStore
-from telemetry.metrics.values import SlotValue
+from telemetry.metrics.values import SlotValue, install
 from tests.conftest import samples
 
 HITS = Series("hits", "counter", "", "Hits.", "_total", ("page",), ("a",))
@@ -523,6 +523,32 @@ def test_our_own_children_write_what_prometheus_clients_would(fresh_store: Value
     assert found["times_sum", frozenset({("page", "a")})] == pytest.approx(7.65)
     with pytest.raises(ValueError, match="labels"):
         hits.child("a", "b")
+
+
+def test_metrics_that_were_made_before_ours_are_kept_as_well(
+    fresh_store: ValueStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = CollectorRegistry()
+    monkeypatch.setattr("telemetry.metrics.values.REGISTRY", registry)
+    monkeypatch.setattr(values, "ValueClass", values.MutexValue)
+    early = Counter("early", "Early.", registry=registry)
+    early.inc(2)
+    pages = Counter("pages", "Pages.", ["page"], registry=registry)
+    pages.labels("a").inc()
+    times = Histogram("times", "Times.", buckets=(1, 2), registry=registry)
+    times.observe(1.5)
+
+    install()
+    early.inc()
+    pages.labels("b").inc()
+    times.observe(0.5)
+
+    found = samples(Reader(fresh_store, None).read(openmetrics=False, exemplar_age=0)[0])
+    assert found["early_total", frozenset()] == 3
+    assert found["pages_total", frozenset({("page", "a")})] == 1
+    assert found["pages_total", frozenset({("page", "b")})] == 1
+    assert found["times_bucket", frozenset({("le", "1.0")})] == 1
+    assert found["times_sum", frozenset()] == 2
 
 
 def test_slots_are_aligned_and_survive_growth(tmp_path: Path) -> None:

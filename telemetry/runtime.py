@@ -90,7 +90,7 @@ def _refresh() -> None:
             pools.refresh()
             _collector_runs.refresh()
             opentelemetry.observe()
-            store.write_names()
+            instance.keep_up()
             if instance.lead():
                 instance.fold()
                 _server.ensure()

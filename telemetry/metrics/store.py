@@ -148,6 +148,12 @@ class Instance:
             self.master = os.getpid()
         store.begin_in_child(None if self.folder is None else self._own_path(self.folder))
 
+    def keep_up(self) -> None:
+        """Write what found no room before: names, and the files of a worker that began without."""
+        if self.folder is not None and store.path is None:
+            store.open(self._own_path(self.folder))
+        store.write_names()
+
     def reader(self) -> Reader:
         """What reads the values of all processes."""
         if self._reader is None:

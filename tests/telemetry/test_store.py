@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
+import resource
+import signal
 import tempfile
 from pathlib import Path
 
@@ -130,6 +132,33 @@ def _work_as(nobody: pwd.struct_passwd) -> int:
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_worker_that_began_without_room_gets_its_files_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            store.instance.share(os.getpid())
+            store.store.cells[store.store.slot(HITS)] += 1
+            began = store.store.path
+            resource.setrlimit(
+                resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            )
+            store.instance.keep_up()
+            text, _ = store.instance.reader().read(openmetrics=False, exemplar_age=0)
+            seen = samples(text)["store_hits_total", frozenset()]
+            code = 0 if began is None and store.store.path is not None and seen == 1 else 2
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 def test_who_may_not_enter_is_told(

@@ -94,7 +94,9 @@ def run_query(execute: Execute, sql: Any, params: Any, many: bool, context: dict
 
 def _begin_span(operation: Operation | None, read: Statement, connection: Any) -> trace.Span | None:
     """A client span, where somebody records the work it belongs to."""
-    if (operation is not None and not operation.sampled) or contrib.database_is_theirs():
+    if operation is not None and not operation.sampled:
+        return None
+    if connection.vendor == "postgresql" and contrib.database_is_theirs():
         return None
     parent = trace.get_current_span()
     if not parent.is_recording() or not may_begin_span(operation):

@@ -7,11 +7,15 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
+from telemetry.request_span import enrich
+from telemetry.routes import endpoint
 from telemetry.seen import CLIENT_CLOSED, SeenRequest
 
 
 def watch(response: StreamingHttpResponse, seen: SeenRequest) -> None:
     """Finish ``seen`` when the body ends, fails, or is closed before its end."""
+    if seen.operation.theirs:
+        enrich(seen.operation, endpoint(seen.request))
     kind = _AsyncBody if response.is_async else _Body
     body = kind(response.streaming_content, response.status_code, seen)
     response.streaming_content = body.pieces() if isinstance(body, _AsyncBody) else body

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 _NEW = "remainder.new"
 #: Files folded in one go, so that memory does not grow with the number of the dead.
-_AT_ONCE = 32
+_AT_ONCE = 8
 
 _complained = False
 

@@ -8,7 +8,7 @@ each process brings its slots into the order of the lines.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import itemgetter
 
@@ -18,6 +18,9 @@ from telemetry.metrics.directory import Exemplars, Series
 from telemetry.metrics.families import Child, Family, Labels
 from telemetry.metrics.slots import OVERFLOW, ZERO, overflow
 from telemetry.metrics.sources import Source
+
+#: Numbers of one process, or of several together.
+Column = Sequence[float]
 
 
 def _nobody_counts(metric: str) -> None:
@@ -48,7 +51,9 @@ class Table:
         self._order: list[int] = []
         self._never_negative = 0
         self._twin_columns: list[tuple[int, int]] = []
-        self._columns: list[tuple[float, ...]] = []
+        self._columns: list[Column] = []
+        self._still: list[Column] = []
+        self._still_sum: Column = ()
 
     # Names
 
@@ -127,15 +132,17 @@ class Table:
             for source in sources:
                 source.getter = None
         columns = [self._column(source) for source in sources]
-        if len(columns) == len(self._columns) and all(
-            column is known for column, known in zip(columns, self._columns, strict=True)
-        ):
+        before = set(map(id, self._columns))
+        still = [column for column in columns if id(column) in before]
+        if len(still) == len(columns) == len(before):
             return
         self._columns = columns
-        if len(columns) == 1:
-            self.now = list(columns[0])
-        else:
-            self.now = list(map(sum, zip(*columns, strict=True)))
+        if len(still) > 1:
+            # What the dead left, and idle processes: added up once for as long as they stay so.
+            if list(map(id, still)) != list(map(id, self._still)):
+                self._still, self._still_sum = still, _sums(still)
+            columns = [self._still_sum, *(one for one in columns if id(one) not in before)]
+        self.now = _sums(columns)
         for column, twin in self._twin_columns:
             self.now[column] += self.now[twin]
 
@@ -171,7 +178,7 @@ class Table:
         self._columns = []
         self.layout += 1
 
-    def _column(self, source: Source) -> tuple[float, ...]:
+    def _column(self, source: Source) -> Column:
         if source.getter is None:
             # Two more slots than needed: an itemgetter of one item gives no tuple.
             slots = [source.slots.get(row, ZERO) for row in self._order]
@@ -288,6 +295,10 @@ class Table:
                 for found, value in self.gauge(family, sources):
                     metric.add_sample(family.name, dict(found), value)
                 yield metric
+
+
+def _sums(columns: list[Column]) -> list[float]:
+    return list(columns[0]) if len(columns) == 1 else list(map(sum, zip(*columns, strict=True)))
 
 
 def _place(key: str) -> tuple[int, float]:

@@ -138,8 +138,10 @@ def measure(count: int, endpoints: int, rounds: int, dead: int) -> list[str]:
         from prometheus_client import CollectorRegistry, generate_latest, multiprocess
 
         from telemetry.metrics import exposition
-        from telemetry.metrics.store import instance
+        from telemetry.metrics.store import install, instance
 
+        # As in a service: prometheus_client's own collectors are not asked as well.
+        install()
         instance.share(os.getpid())
 
         def reference() -> bytes:

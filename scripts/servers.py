@@ -105,8 +105,7 @@ class Server:
 
     def workers(self) -> list[int]:
         return sorted(
-            int(file.name.removeprefix("worker-"))
-            for file in self.folder.glob("metrics/instance-*/worker-*")
+            int(file.name.split("-")[1]) for file in self.folder.glob("metrics/instance-*/worker-*")
         )
 
     def stop(self) -> None:
@@ -136,10 +135,13 @@ def poll(condition: Callable[[], Any], seconds: float, problem: str) -> Any:
 
 
 def gunicorn(
-    worker_class: str = "gthread", workers: int = 2, application: str = "config.wsgi"
+    worker_class: str = "gthread",
+    workers: int = 2,
+    application: str = "config.wsgi",
+    settings: str = "config/gunicorn.conf.py",
 ) -> Callable[[int], list[str]]:
     return lambda port: [
-        *(sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.conf.py", application),
+        *(sys.executable, "-m", "gunicorn", "-c", settings, application),
         *("--bind", f"127.0.0.1:{port}"),
         *("--worker-class", worker_class, "--workers", str(workers)),
     ]

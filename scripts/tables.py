@@ -1,6 +1,6 @@
 """The tables of the docs, written from the code.
 
-``python -m scripts.tables variables|settings|metrics|alerts|objectives|burns``
+``python -m scripts.tables variables|settings|metrics|costs|alerts|objectives|burns``
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 from config.environment import VARIABLES as PROJECT
@@ -19,6 +20,8 @@ from telemetry.environment import Variable
 from telemetry.metrics.definitions import DEFINITIONS
 from telemetry.settings import VARIABLES as TELEMETRY
 from telemetry.settings import Settings
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def variables() -> str:
@@ -72,6 +75,47 @@ def metrics() -> str:
     return "\n".join(lines)
 
 
+def costs() -> str:
+    """What the usual assembly and telemetry cost, as the page of measurements has it."""
+    text = (DOCS / "performance.md").read_text()
+    added = {
+        (request, variant, unit): (int(number), share)
+        for request, variant, unit, number, share in _ADDED.findall(text)
+    }
+    lines = ["| | usual assembly | telemetry | share |", "|---|---|---|---|"]
+    for unit, what in (("k instructions", "instructions"), ("µs CPU", "CPU time")):
+        for request in ("detail", "list"):
+            usual, _ = added[request, "reference assembly", unit]
+            for variant, sampled in (
+                ("telemetry", "every trace"),
+                ("telemetry, 1 % sampled", "1 %"),
+            ):
+                ours, share = added[request, variant, unit]
+                short = unit.split()[0]
+                lines.append(
+                    f"| {what} added to a {request} request, {sampled} sampled "
+                    f"| {usual:,} {short} | {ours:,} {short} | {share} |"
+                )
+    for workers, endpoints, block in _SCRAPED.findall(text):
+        ours, share, theirs = _ALL_CHANGED.findall(block)[-1]
+        lines.append(
+            f"| a scrape of {workers} workers with {endpoints} endpoints, every number changed "
+            f"| {theirs} ms | {ours} ms | {share} |"
+        )
+    return "\n".join(lines)
+
+
+_VARIANTS = {"telemetry": "every trace", "telemetry, 1 % sampled": "1 %"}
+_ADDED = re.compile(
+    r"^(detail|list) +(\S.*?) +\d+ (k instructions|µs CPU) a request, adds +(\d+), +([\d.]+) ",
+    re.MULTILINE,
+)
+_SCRAPED = re.compile(r"^(\d+) processes, (\d+) endpoints, \d+ lines\n((?:  .*\n)+)", re.MULTILINE)
+_ALL_CHANGED = re.compile(
+    r"100% changed, OpenMetrics.*?: ([\d.]+) ms, ([\d.]+) of prometheus_client's (\d+) ms"
+)
+
+
 def alerts() -> str:
     """Every alert with the first sentence of its runbook."""
     lines = ["| alert | severity | team | for | means |", "|---|---|---|---|---|"]
@@ -118,7 +162,9 @@ def burns() -> str:
     return "\n".join(lines)
 
 
-TABLES = {each.__name__: each for each in (variables, settings, metrics, alerts, objectives, burns)}
+TABLES = {
+    each.__name__: each for each in (variables, settings, metrics, costs, alerts, objectives, burns)
+}
 
 if __name__ == "__main__":
     print(TABLES[sys.argv[1]]())

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
+from urllib.parse import urlsplit
 
 T = TypeVar("T")
 
@@ -116,10 +118,24 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 def url(value: str) -> str:
     """An http or https address without a query."""
-    scheme, separator, rest = value.partition("://")
-    if scheme not in {"http", "https"} or not separator or not rest or "?" in rest or " " in rest:
-        raise ValueError("must be an http:// or https:// address")
+    wanted = "must be an http:// or https:// address"
+    try:
+        parts = urlsplit(value)
+        whole = parts.hostname and parts.port != 0
+    except ValueError as error:
+        raise ValueError(f"{wanted} ({error})") from None
+    if parts.scheme not in {"http", "https"} or not whole or "?" in value or " " in value:
+        raise ValueError(wanted)
     return value.rstrip("/")
+
+
+def file(value: str) -> str:
+    """A file that can be read."""
+    try:
+        with Path(text(value)).open("rb"):
+            return value
+    except OSError as error:
+        raise ValueError(f"must name a file that can be read ({error.strerror})") from None
 
 
 def words(value: str) -> tuple[str, ...]:

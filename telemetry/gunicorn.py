@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from django.apps import apps
 from gunicorn.glogging import Logger as GunicornLogger
 
 from telemetry import runtime, settings
@@ -39,9 +40,12 @@ def begin_instance() -> None:
     runtime.defer()
 
 
-def worker_begins(_arbiter: Any, _worker: Any) -> None:
-    """``post_fork``: in a new worker, before it takes requests."""
-    runtime.start()
+def worker_begins(_arbiter: Any, worker: Any) -> None:
+    """``post_fork``: in a new worker, before it takes requests and the rights of its user."""
+    instance.give_to(worker.cfg.uid, worker.cfg.gid)
+    if apps.ready:
+        # Without ``preload_app`` the middleware does so, when the worker has loaded it.
+        runtime.start()
 
 
 def worker_ends(_arbiter: Any, _worker: Any) -> None:

@@ -6,7 +6,7 @@ import functools
 import time
 from contextlib import nullcontext
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
@@ -58,9 +58,10 @@ def _send(original: Any, session: Any, request: Any, kwargs: dict[str, Any]) -> 
 
     operation = current.get()
     method = known_method(request.method or "")
-    parts = urlsplit(request.url or "")
+    address = request.url or ""
+    parts = _parts(address)
     host = _bounded(parts.hostname or "none")
-    manager = _span(operation, method, request.url or "", parts)
+    manager = _span(operation, method, address if parts.netloc else "", parts)
     status = "error"
     seconds: float | None = None
     started = time.perf_counter()
@@ -91,6 +92,16 @@ def _send(original: Any, session: Any, request: Any, kwargs: dict[str, Any]) -> 
             metrics.HTTP_CLIENT_REQUESTS.child(host, method, status).inc()
             metrics.HTTP_CLIENT_REQUEST_DURATION.child(host, method).observe(seconds)
     return response
+
+
+def _parts(address: str) -> SplitResult:
+    """The parts of an address; empty ones for what is none, about which ``requests`` will say."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        return urlsplit("")
+    return parts
 
 
 def _pass_on(span: trace.Span, operation: Operation | None, host: str | None, headers: Any) -> None:

@@ -91,13 +91,20 @@ def _join(operation: Operation, span: trace.Span) -> None:
     span.set_attribute(ATTRIBUTE, operation.correlation_id)
 
 
+def enrich(operation: Operation, route: str) -> None:
+    """Add what we know to their span, until they end it: a stream's ends before its body does."""
+    span: trace.Span = operation.span
+    if span.is_recording():
+        if route != "unmatched":
+            span.set_attribute("http.route", route)
+        _tell_repeated(span, operation)
+
+
 def end(operation: Operation, request: HttpRequest, outcome: Outcome) -> None:
     """Name the span by its route, say what is known of request and answer, and end it."""
     span: trace.Span = operation.span
     if operation.theirs:
-        if outcome.route != "unmatched":
-            span.set_attribute("http.route", outcome.route)
-        _tell_repeated(span, operation)
+        enrich(operation, outcome.route)
         return
     if type(span) is LightSpan:
         # What telemetry makes itself needs no check.

@@ -48,7 +48,6 @@ def prepare() -> None:
     processor.count_dropped = _count_dropped
     light.clean = _clean
     _count_unhandled()
-    os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def defer() -> None:
@@ -91,7 +90,7 @@ def _refresh() -> None:
             pools.refresh()
             _collector_runs.refresh()
             opentelemetry.observe()
-            store.write_names()
+            instance.keep_up()
             if instance.lead():
                 instance.fold()
                 _server.ensure()
@@ -138,3 +137,7 @@ def _count_unhandled() -> None:
 
     sys.excepthook = process_ends
     threading.excepthook = thread_ends
+
+
+# At once: a master that does not load the application forks as well.
+os.register_at_fork(after_in_child=_forget_after_fork)

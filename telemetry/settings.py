@@ -23,6 +23,7 @@ from telemetry.environment import (
     Variable,
     boolean,
     choice,
+    file,
     integer,
     levels,
     ratio,
@@ -91,15 +92,15 @@ OTEL_EXPORTER_OTLP_COMPRESSION = Variable(
 )
 OTEL_EXPORTER_OTLP_CERTIFICATE = Variable(
     "OTEL_EXPORTER_OTLP_CERTIFICATE",
-    text,
+    file,
     "",
     "File of an https receiver's authorities.",
 )
 OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE = Variable(
-    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", text, "", "File of our own certificate for it."
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", file, "", "File of our own certificate for it."
 )
 OTEL_EXPORTER_OTLP_CLIENT_KEY = Variable(
-    "OTEL_EXPORTER_OTLP_CLIENT_KEY", text, "", "File of that certificate's key."
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY", file, "", "File of that certificate's key."
 )
 OTEL_TRACES_SAMPLER = Variable(
     "OTEL_TRACES_SAMPLER",
@@ -304,9 +305,11 @@ _CHOICES = {
 }
 
 
-def checked(given: dict[str, Any]) -> Settings:
+def checked(given: Any) -> Settings:
     """``given`` as settings. Raises ImproperlyConfigured for a key or value that cannot be used."""
     known = {field.name: field for field in fields(Settings)}
+    if not isinstance(given, dict):
+        raise ImproperlyConfigured(f"TELEMETRY must be a dict, not {type(given).__name__}")
     for name, value in given.items():
         if name not in known:
             raise ImproperlyConfigured(
@@ -331,6 +334,17 @@ def checked(given: dict[str, Any]) -> Settings:
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
     }
     settings = Settings(**frozen)
+    _check_whole(settings)
+    return settings
+
+
+def _check_whole(settings: Settings) -> None:
+    """What a value's kind does not tell."""
+    paths = [settings.METRICS_PATH, settings.LIVE_PATH, settings.READY_PATH]
+    if len(set(paths)) < len(paths):
+        raise ImproperlyConfigured(
+            f"TELEMETRY: METRICS_PATH, LIVE_PATH and READY_PATH must differ: {', '.join(paths)}"
+        )
     try:
         _ = settings.trusted_networks
     except ValueError as error:
@@ -341,7 +355,6 @@ def checked(given: dict[str, Any]) -> Settings:
                 f"TELEMETRY['PROPAGATE_TO_HOSTS'] has {host!r}, which is no host: name hosts "
                 "without scheme, port or path, as api.example.org, or .example.org for all below it"
             )
-    return settings
 
 
 def are_there() -> bool:

@@ -7,29 +7,45 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
+from telemetry.request_span import enrich
+from telemetry.routes import endpoint
 from telemetry.seen import CLIENT_CLOSED, SeenRequest
 
 
 def watch(response: StreamingHttpResponse, seen: SeenRequest) -> None:
     """Finish ``seen`` when the body ends, fails, or is closed before its end."""
-    if response.is_async:
-        response.streaming_content = _asynchronous(response.streaming_content, response, seen)
-        return
-    body = _Body(response.streaming_content, response.status_code, seen)
-    response.streaming_content = body
+    if seen.operation.theirs:
+        enrich(seen.operation, endpoint(seen.request))
+    kind = _AsyncBody if response.is_async else _Body
+    body = kind(response.streaming_content, response.status_code, seen)
+    response.streaming_content = body.pieces() if isinstance(body, _AsyncBody) else body
     # A body of which nobody took a byte (HEAD, a client gone at once) is closed, not iterated.
     closers: list[Any] = response._resource_closers  # type: ignore[attr-defined]  # noqa: SLF001
     closers.append(body.close)
 
 
-class _Body:
-    """A synchronous body; what it runs between two pieces belongs to the request."""
+class _Watched:
+    """A body and how much of it was sent."""
 
     def __init__(self, content: Any, status: int, seen: SeenRequest) -> None:
-        self._content = iter(content)
+        self._content = content
         self._status = status
         self._seen = seen
         self._bytes = 0
+
+    def close(self) -> None:
+        whole = self._seen.request.method == "HEAD"
+        self._end(self._status if whole else CLIENT_CLOSED)
+
+    def _end(self, status: int) -> None:
+        self._seen.finish(status, self._bytes)
+
+
+class _Body(_Watched):
+    """A synchronous body; what it runs between two pieces belongs to the request."""
+
+    def __init__(self, content: Any, status: int, seen: SeenRequest) -> None:
+        super().__init__(iter(content), status, seen)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -50,35 +66,28 @@ class _Body:
         self._bytes += len(piece)
         return piece
 
-    def close(self) -> None:
-        whole = self._seen.request.method == "HEAD"
-        self._end(self._status if whole else CLIENT_CLOSED)
 
-    def _end(self, status: int) -> None:
-        self._seen.finish(status, self._bytes)
+class _AsyncBody(_Watched):
+    """The same for an asynchronous one."""
 
-
-async def _asynchronous(
-    content: Any, response: StreamingHttpResponse, seen: SeenRequest
-) -> AsyncIterator[bytes]:
-    size = 0
-    pieces = aiter(content)
-    try:
-        while True:
-            seen.enter()
-            try:
-                piece = await anext(pieces)
-            except StopAsyncIteration:
-                break
-            finally:
-                seen.leave()
-            size += len(piece)
-            yield piece
-    except Exception as error:
-        seen.operation.error = error
-        seen.finish(500, size)
-        raise
-    except BaseException:
-        seen.finish(CLIENT_CLOSED, size)
-        raise
-    seen.finish(response.status_code, size)
+    async def pieces(self) -> AsyncIterator[bytes]:
+        pieces = aiter(self._content)
+        try:
+            while True:
+                self._seen.enter()
+                try:
+                    piece = await anext(pieces)
+                except StopAsyncIteration:
+                    break
+                finally:
+                    self._seen.leave()
+                self._bytes += len(piece)
+                yield piece
+        except Exception as error:
+            self._seen.operation.error = error
+            self._end(500)
+            raise
+        except BaseException:
+            self._end(CLIENT_CLOSED)
+            raise
+        self._end(self._status)

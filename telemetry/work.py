@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
-from opentelemetry.util._decorator import _agnosticcontextmanager
+from opentelemetry.util._decorator import _AgnosticContextManager
 
 from telemetry.context import Operation, current
 from telemetry.correlation import new_correlation_id
@@ -25,9 +27,22 @@ from telemetry.tracing.tracer import get_tracer
 
 _tracer = OwnTracer("telemetry.work")
 
+Function = TypeVar("Function")
 
-@_agnosticcontextmanager
-def traced(name: str) -> Iterator[None]:
+
+class Traced(_AgnosticContextManager[None]):
+    """What :func:`traced` gives: a decorator, and a context manager."""
+
+    def __call__(self, func: Function) -> Function:
+        if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+            raise TypeError(
+                f"traced cannot follow {func.__qualname__}, a generator: what it does is done "
+                "by whoever iterates; trace that, or begin a span inside"
+            )
+        return super().__call__(func)
+
+
+def traced(name: str) -> Traced:
     """Run a function, sync or async, inside a span of that name.
 
     ::
@@ -36,8 +51,13 @@ def traced(name: str) -> Iterator[None]:
         def import_statement(file): ...
 
     Inside a request or a command it is a child span. Outside of any it is work of its own, with a
-    correlation ID and one log line (logger ``telemetry.work``) at its end.
+    correlation ID and one log line (logger ``telemetry.work``) at its end. Raises TypeError for a
+    generator function.
     """
+    return Traced(_work_or_child, (name,), {})
+
+
+def _work_or_child(name: str) -> Generator[None, None, None]:
     if current.get() is not None:
         with get_tracer().start_as_current_span(name):
             yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts import tables
+from telemetry import gunicorn as telemetry_gunicorn
 from telemetry.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +38,10 @@ def test_the_table_of_metrics_is_that_of_the_code() -> None:
     assert tables.metrics() in (ROOT / "docs/telemetry.md").read_text()
 
 
+def test_the_table_of_costs_is_that_of_the_measurements() -> None:
+    assert tables.costs() in (ROOT / "docs/telemetry.md").read_text()
+
+
 @pytest.mark.parametrize("table", [tables.alerts, tables.objectives, tables.burns])
 def test_the_tables_of_alerts_and_objectives_are_those_of_the_code(
     table: Callable[[], str],
@@ -45,6 +51,13 @@ def test_the_tables_of_alerts_and_objectives_are_those_of_the_code(
 
 def test_the_file_for_uvicorn_is_the_one_that_is_used() -> None:
     assert (ROOT / "config/uvicorn.json").read_text() in (ROOT / "docs/telemetry.md").read_text()
+
+
+def test_the_lines_for_gunicorn_are_those_that_the_server_tests_use() -> None:
+    used = (ROOT / "tests/telemetry/site/gunicorn.conf.py").read_text()
+    _, _, told = (telemetry_gunicorn.__doc__ or "").partition("::\n\n")
+
+    assert textwrap.dedent(told).strip() == used.partition('"""\n\n')[2].strip()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -59,7 +59,7 @@ def measured(read: Statement, connection: Any) -> Iterator[None]:
     if operation is not None and operation.quiet:
         yield
         return
-    parent = _recorded(operation)
+    parent = _recorded(operation, connection)
     started = _clock()
     failed: Exception | None = None
     try:
@@ -80,7 +80,8 @@ def run_query(execute: Execute, sql: Any, params: Any, many: bool, context: dict
     if operation is not None and operation.quiet:
         return execute(sql, params, many, context)
     read = statement(sql)
-    parent = _recorded(operation)
+    connection = context["connection"]
+    parent = _recorded(operation, connection)
     started = _clock()
     failed: Exception | None = None
     try:
@@ -89,7 +90,7 @@ def run_query(execute: Execute, sql: Any, params: Any, many: bool, context: dict
         failed = error
         raise
     finally:
-        _tell(operation, read, context["connection"], parent, started, failed)
+        _tell(operation, read, connection, parent, started, failed)
     cursor = context["cursor"]
     if getattr(cursor.cursor, "name", None):
         # A server-side cursor: its fetches are statements as well.
@@ -97,9 +98,11 @@ def run_query(execute: Execute, sql: Any, params: Any, many: bool, context: dict
     return result
 
 
-def _recorded(operation: Operation | None) -> trace.Span | None:
+def _recorded(operation: Operation | None, connection: Any) -> trace.Span | None:
     """The span that a statement's client span belongs below, None where nobody records one."""
-    if (operation is not None and not operation.sampled) or contrib.database_is_theirs():
+    if operation is not None and not operation.sampled:
+        return None
+    if contrib.database_is_theirs() and connection.vendor == "postgresql":
         return None
     # What trace.get_current_span() gives, in a third of its time.
     span: Any = get_current().get(_SPAN_KEY)

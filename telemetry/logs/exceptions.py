@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
 from typing import Any
 
 from telemetry.logs.masking import mask_text, without_detail
 
 _MOST_FRAMES = 50
+_TOLD = "_telemetry_told"
 
 
 def message_of(error: BaseException) -> str:
@@ -27,7 +29,15 @@ def fields_of(error: BaseException) -> dict[str, Any]:
         "message": message_of(error),
         "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
     }
+    with suppress(Exception):
+        # Slots, a __setattr__ of its own: then it is told twice.
+        setattr(error, _TOLD, True)
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None:
         found["cause"] = f"{type(cause).__name__}: {message_of(cause)}"
     return found
+
+
+def was_told(error: BaseException | None) -> bool:
+    """Whether a line had the exception already."""
+    return error is not None and _TOLD in getattr(error, "__dict__", ())

@@ -17,6 +17,11 @@ from typing import Any
 
 logger = logging.getLogger("stderr")
 
+#: Characters that wait for the end of their line, and lines for the end of their traceback: a
+#: progress bar never ends its line.
+_LONGEST_LINE = 8192
+_MOST_LINES = 500
+
 
 class _Begun(threading.local):
     """What a thread wrote and did not end yet."""
@@ -40,15 +45,18 @@ class PlainText(io.TextIOBase):
         *lines, self._begun.line = (self._begun.line + text).split("\n")
         for line in lines:
             self._take(line)
+        if len(self._begun.line) > _LONGEST_LINE:
+            self.end()
         return len(text)
 
     def _take(self, line: str) -> None:
         traceback = self._begun.traceback
         traceback.append(line)
         # It ends with its first line that is not indented.
-        if not line.startswith("Traceback (") and (
+        ended = not line.startswith("Traceback (") and (
             len(traceback) == 1 or line[:1] not in {" ", ""}
-        ):
+        )
+        if ended or len(traceback) > _MOST_LINES:
             self._say()
 
     def _say(self) -> None:

@@ -18,6 +18,10 @@ _LONGEST = 1 << 20
 
 MAGIC = b"telemetry metrics 1\n"
 
+#: Mode of every file of an instance, whatever the umask: its folder is closed to others, and who
+#: may enter is a worker that may have another user than the master.
+READABLE = 0o644
+
 
 class Series(NamedTuple):
     """What a slot means."""

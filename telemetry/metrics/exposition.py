@@ -6,23 +6,25 @@ import gzip
 import hmac
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client.exposition import (
     CONTENT_TYPE_PLAIN_0_0_4,
     choose_encoder,
     generate_latest,
 )
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import CollectorRegistry
 
 from telemetry import settings
 from telemetry.metrics import registered
 from telemetry.metrics.definitions import DEFINITIONS
-from telemetry.metrics.process import InstanceCollector
+from telemetry.metrics.metric import Metric
+from telemetry.metrics.process import measure
 from telemetry.metrics.store import instance
-from telemetry.metrics.text import head
+from telemetry.metrics.text import head, number
 from telemetry.settings import METRICS_TOKEN
 
 logger = logging.getLogger(__name__)
@@ -35,12 +37,12 @@ class Scrape:
 
 
 class _Others(CollectorRegistry):
-    """What is measured when somebody scrapes, and what prometheus_client's encoders write."""
+    """What somebody else computes when it is asked, and what only prometheus_client's encoders can
+    write."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.names: set[str] = set()
-        self._families: list[Metric] = [*InstanceCollector(instance).collect()]
+        self._families: list[Family] = []
         for collector in registered.computed():
             try:
                 self._families += collector.collect()
@@ -49,10 +51,10 @@ class _Others(CollectorRegistry):
                 logger.warning("a collector failed: %r", collector, exc_info=True)
         self.names = {family.name for family in self._families}
 
-    def add(self, families: list[Metric]) -> None:
+    def add(self, families: list[Family]) -> None:
         self._families += families
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> Iterable[Family]:
         return self._families
 
 
@@ -64,7 +66,6 @@ def scrape(accept: str = "", accept_encoding: str = "") -> Scrape:
         # A version that is no number.
         encoder, content_type = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
     openmetrics = content_type.startswith("application/openmetrics-text")
-    instance.fold()
     others = _Others()
     text, quoted = instance.reader().read(
         openmetrics=openmetrics,
@@ -72,8 +73,9 @@ def scrape(accept: str = "", accept_encoding: str = "") -> Scrape:
         leave_out=others.names,
     )
     others.add(quoted)
+    text += "".join(_measured(openmetrics=openmetrics)) + "".join(_silent(openmetrics=openmetrics))
     # OpenMetrics ends with a line of its own, which their encoder writes: ours go before theirs.
-    body = text.encode() + _announce(openmetrics=openmetrics) + encoder(others)
+    body = text.encode() + encoder(others)
     if openmetrics:
         content_type = re.sub(r"version=[^;]*", "version=1.0.0", content_type)
     headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
@@ -83,14 +85,25 @@ def scrape(accept: str = "", accept_encoding: str = "") -> Scrape:
     return Scrape(body, headers)
 
 
-def _announce(*, openmetrics: bool) -> bytes:
+def _measured(*, openmetrics: bool) -> Iterator[str]:
+    """``process_*``."""
+    for definition, value in measure(instance):
+        yield _head(definition, openmetrics=openmetrics)
+        yield f"{definition.name} {number(value)}\n"
+
+
+def _silent(*, openmetrics: bool) -> Iterator[str]:
     """Name the metrics that have no series yet."""
     known = instance.reader().table.families
-    return "".join(
-        head(definition.family, definition.kind, definition.documentation, openmetrics=openmetrics)
-        for definition in DEFINITIONS
-        if not definition.scraped and definition.family not in known
-    ).encode()
+    for definition in DEFINITIONS:
+        if not definition.scraped and definition.family not in known:
+            yield _head(definition, openmetrics=openmetrics)
+
+
+def _head(definition: Metric[Any], *, openmetrics: bool) -> str:
+    return head(
+        definition.family, definition.kind, definition.documentation, openmetrics=openmetrics
+    )
 
 
 def _takes_gzip(accept_encoding: str) -> bool:

@@ -15,12 +15,13 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
 from telemetry import processes
+from telemetry.metrics.directory import READABLE
 from telemetry.metrics.reader import REMAINDER, process_files
 from telemetry.metrics.slots import ValueStore
 from telemetry.metrics.sources import FileSource, RemainderSource, Source, remainder_bytes
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 _NEW = "remainder.new"
 #: Files folded in one go, so that memory does not grow with the number of the dead.
-_AT_ONCE = 32
+_AT_ONCE = 8
 
 _complained = False
 
@@ -60,7 +61,7 @@ def fold(folder: Path, store: ValueStore) -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[bool]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -69,6 +70,15 @@ def _alone(path: Path) -> Iterator[bool]:
         yield True
     finally:
         os.close(descriptor)
+
+
+def open_lock(path: Path) -> int:
+    """A file to lock; the caller closes it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, READABLE)
+    with suppress(PermissionError):
+        # Somebody else's has its mode already.
+        os.fchmod(descriptor, READABLE)
+    return descriptor
 
 
 def _fold_some(folder: Path, store: ValueStore) -> bool:
@@ -82,7 +92,7 @@ def _fold_some(folder: Path, store: ValueStore) -> bool:
         sources.append(remainder)
         folded = remainder.folded
     files = process_files(folder)
-    for name in folded & files.keys():
+    for name in (folded & files.keys()) | _halves(folder, files.keys()):
         _remove(folder, name)
     dead = [
         name for name, who in files.items() if name not in folded and not processes.is_same(*who)
@@ -103,6 +113,7 @@ def _fold_some(folder: Path, store: ValueStore) -> bool:
     for source in opened:
         source.close()
     with (folder / _NEW).open("wb") as file:
+        os.fchmod(file.fileno(), READABLE)
         file.write(written[: len(written) // 2])
         file.flush()
         step("half written")
@@ -114,6 +125,15 @@ def _fold_some(folder: Path, store: ValueStore) -> bool:
         _remove(folder, name)
     step("removed")
     return True
+
+
+def _halves(folder: Path, whole: Iterable[str]) -> set[str]:
+    """Processes that were killed before they wrote the first of their names."""
+    return {
+        name
+        for name, who in process_files(folder, ".slots").items()
+        if name not in whole and not processes.is_same(*who)
+    }
 
 
 def _read(table: Table, source: Source) -> None:

@@ -11,6 +11,11 @@ from typing import Literal
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from telemetry.metrics import values
+
+# A settings file may make metrics, before Django knows its apps.
+values.install()
+
 #: How a gauge of several workers becomes one number.
 Merge = Literal["sum", "max"]
 

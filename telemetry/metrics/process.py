@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import gc
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
-
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from telemetry import processes
 from telemetry.metrics import definitions
@@ -18,55 +14,48 @@ from telemetry.metrics.store import Instance
 _TRIES = 5
 
 
-class InstanceCollector(Collector):
-    """Measures at the scrape what is cheap to read: a few small files for each process."""
-
-    def __init__(self, instance: Instance) -> None:
-        self.instance = instance
-
-    def collect(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
-        master = processes.stat(self.instance.master)
-        if master is None:
-            return
-        pids = [self.instance.master, *processes.children(self.instance.master)]
-        yield _family(definitions.PROCESS_CPU, cpu_seconds(self.instance.master))
-        started = processes.boot_time() + master.start_ticks / processes.TICKS
-        yield _family(definitions.PROCESS_START_TIME, started)
-        yield _family(
-            definitions.PROCESS_OPEN_FDS, sum(processes.open_descriptors(pid) for pid in pids)
-        )
-        yield _family(
-            definitions.PROCESS_MAX_FDS, sum(processes.allowed_descriptors(pid) for pid in pids)
-        )
-        yield _family(definitions.PROCESS_WORKERS, len(self.instance.workers()))
-
-
-def _family(definition: Metric[Any], value: float) -> CounterMetricFamily | GaugeMetricFamily:
-    kind = CounterMetricFamily if definition.kind == "counter" else GaugeMetricFamily
-    return kind(definition.name, definition.documentation, value=value)
+def measure(instance: Instance) -> Iterator[tuple[Metric[Any], float]]:
+    """What is cheap to read at a scrape: a few small files for each process."""
+    found = _all_processes(instance.master)
+    if not found:
+        return
+    yield definitions.PROCESS_CPU, _cpu_seconds(found.values())
+    started = processes.boot_time() + found[instance.master].start_ticks / processes.TICKS
+    yield definitions.PROCESS_START_TIME, started
+    yield definitions.PROCESS_OPEN_FDS, sum(map(processes.open_descriptors, found))
+    yield definitions.PROCESS_MAX_FDS, sum(map(processes.allowed_descriptors, found))
+    yield definitions.PROCESS_WORKERS, len(instance.workers())
 
 
 def cpu_seconds(master: int) -> float:
-    """CPU time of a process, its living children and all that ended, in seconds.
+    """CPU time of a process, its living children and all that ended, in seconds."""
+    return _cpu_seconds(_all_processes(master).values())
+
+
+def _cpu_seconds(found: Iterable[processes.Stat]) -> float:
+    return sum(one.own_ticks + one.ended_children_ticks for one in found) / processes.TICKS
+
+
+def _all_processes(master: int) -> dict[int, processes.Stat]:
+    """A process and its children, nothing when it is gone.
 
     Ended children count in the master's own figures from the moment it waits for them. A child
     that is waited for between two of the reads would be missed or counted twice, so it is read
     again until nobody was.
     """
-    ticks = 0
+    found: dict[int, processes.Stat] = {}
     for _ in range(_TRIES):
         before = processes.stat(master)
         if before is None:
-            return math.nan
-        ticks = before.own_ticks + before.ended_children_ticks
+            return {}
+        found = {master: before}
         for child in processes.children(master):
-            found = processes.stat(child)
-            if found is not None:
-                ticks += found.own_ticks + found.ended_children_ticks
+            if (stat := processes.stat(child)) is not None:
+                found[child] = stat
         after = processes.stat(master)
         if after is not None and after.ended_children_ticks == before.ended_children_ticks:
             break
-    return ticks / processes.TICKS
+    return found
 
 
 def refresh_memory(instance: Instance) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from prometheus_client.metrics_core import Metric
 
 from telemetry.metrics.directory import Exemplars
+from telemetry.metrics.lines import Lines
 from telemetry.metrics.slots import ValueStore
 from telemetry.metrics.sources import FileSource, MemorySource, RemainderSource, Source
 from telemetry.metrics.table import Table
@@ -31,17 +32,21 @@ _TRIES = 10
 Identity = tuple[int, int, int]
 
 
-def _nobody_counts() -> None:
-    """Until somebody connects a counter."""
+def _nobody() -> None:
+    """Until somebody connects a counter, or the folding."""
 
 
 class Reader:
     """Keeps what it parsed: the next look costs only what was added since."""
 
     def __init__(self, store: ValueStore, folder: Path | None) -> None:
-        self.count_unreadable: Callable[[], None] = _nobody_counts
+        self.count_unreadable: Callable[[], None] = _nobody
+        #: Called when a process is found dead.
+        self.fold: Callable[[], None] = _nobody
         self.table = Table(store.series_limit)
         self.table.unreadable = self.unreadable
+        self.table.count_dropped = store.count_dropped
+        self._lines = Lines(self.table)
         self._folder = folder
         self._store = store
         self._files: dict[str, FileSource] = {}
@@ -57,7 +62,7 @@ class Reader:
         only prometheus_client's encoders can write."""
         with self._lock:
             sources = self.refresh()
-            text = self.table.text(
+            text = self._lines.text(
                 sources,
                 openmetrics=openmetrics,
                 newer_than=time.time() - exemplar_age,
@@ -75,12 +80,17 @@ class Reader:
         if self._folder is None:
             self._read(self._memory)
             return [self._memory]
+        folded = False
         for _ in range(_TRIES):
             identity = identity_of(self._folder / REMAINDER)
             if identity != self._identity:
                 self._load_remainder()
                 self._identity = identity
             self._find_files(self._folder)
+            if not folded and not all(source.alive for source in self._files.values()):
+                folded = True
+                self.fold()
+                continue
             sources: list[Source] = list(self._files.values())
             for source in sources:
                 self._read(source)
@@ -131,8 +141,10 @@ class Reader:
                     found.discard(name)
         for name in self._files.keys() - found:
             self._files.pop(name).close()
+        own = self._store.path
         for source in self._files.values():
-            source.look()
+            if source.path != own:
+                source.look()
 
     def unreadable(self, source: Source) -> None:
         """Part of a file cannot be read: told and counted once for each file."""
@@ -160,14 +172,17 @@ def identity_of(path: Path) -> Identity | None:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def process_files(folder: Path) -> dict[str, tuple[int, int]]:
-    """Names of the processes' name files, with process id and start ticks; none in no folder."""
+def process_files(folder: Path, suffix: str = ".names") -> dict[str, tuple[int, int]]:
+    """Names of the processes' name files, with process id and start ticks; none in no folder.
+
+    With another suffix the processes that have such a file.
+    """
     found: dict[str, tuple[int, int]] = {}
     try:
         names = os.listdir(folder)  # noqa: PTH208  quicker
     except OSError:
         return found
     for name in names:
-        if named := _FILE.fullmatch(name):
-            found[name] = (int(named.group(1)), int(named.group(2)))
+        if named := _FILE.fullmatch(name.removesuffix(suffix) + ".names"):
+            found[named.group()] = (int(named.group(1)), int(named.group(2)))
     return found

@@ -16,7 +16,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from telemetry.metrics.directory import MAGIC, Exemplars, Series, frame_exemplars, frame_series
+from telemetry.metrics.directory import (
+    MAGIC,
+    READABLE,
+    Exemplars,
+    Series,
+    frame_exemplars,
+    frame_series,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -201,9 +208,11 @@ class ValueStore:
             slots = names = -1
             try:
                 slots = os.open(f"{path}.slots", flags, 0o600)
+                os.fchmod(slots, READABLE)
                 memory = _map(slots, len(self.cells))
                 memory[:] = bytes(self.raw)
                 names = os.open(f"{path}.names", flags, 0o600)
+                os.fchmod(names, READABLE)
             except OSError as error:
                 self._complain(error)
                 for descriptor in (slots, names):

@@ -7,8 +7,10 @@ kill the reader of a mapping.
 from __future__ import annotations
 
 import os
+import re
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -17,22 +19,30 @@ from telemetry import processes
 from telemetry.metrics import directory
 from telemetry.metrics.directory import MAGIC, Exemplars, Series, UnreadableError
 from telemetry.metrics.slots import EXEMPLAR_HEAD, ZERO, ValueStore
+from telemetry.metrics.text import number
 
 #: What a record of names tells.
 Told = tuple[int, Series] | Exemplars
+#: Labels of an exemplar, as they are written between the braces.
+_LABELS = re.compile(r'(?:(?:\A|,)[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\"n])*")*\Z', re.ASCII)
+#: The year 5138: later is damage.
+_LATEST = 1e11
 
 
 class Source:
     """Numbers by slot, and which row of the table each slot is."""
 
     def __init__(self) -> None:
-        self.values = array("d", [0.0])
+        self.values: Sequence[float] = array("d", [0.0])
         self.data = b""
         #: Row of the table to slot, and slot to row.
         self.slots: dict[int, int] = {}
         self.rows: dict[int, int] = {}
-        self.exemplars: dict[int, Exemplars] = {}
-        self.exemplar_times: dict[int, float] = {}
+        self._exemplars: dict[int, Exemplars] = {}
+        #: Brings their times, which are then compared with the last ones.
+        self._exemplar_getter: itemgetter[Any] | None = None
+        self._exemplar_times: tuple[float, ...] = ()
+        self._exemplars_of = b""
         self.getter: itemgetter[Any] | None = None
         #: What the getter gave, None when the numbers changed since.
         self.column: tuple[float, ...] | None = None
@@ -71,25 +81,51 @@ class Source:
         data = self._values(self._needed * 8)
         if data == self.data:
             return
+        if len(data) < self._needed * 8:
+            whole = data[: len(data) // 8 * 8]
+            data = whole + bytes(self._needed * 8 - len(whole))
+            unreadable(self)
         self.data = data
         self.column = None
-        self.values = array("d", data[: len(data) // 8 * 8])
-        if len(self.values) < self._needed:
-            self.values.extend([0.0] * (self._needed - len(self.values)))
-            unreadable(self)
+        self.values = memoryview(data).cast("d")
 
-    def exemplar(self, place: Exemplars) -> tuple[float, float, str] | None:
-        """Time, value and labels; None while it is being written."""
+    def keep_exemplars(self, row: int, place: Exemplars) -> None:
+        """Learn where the exemplars of a row stand."""
+        self._exemplars[row] = place
+        self._exemplar_getter = None
+
+    def new_exemplars(self) -> Iterator[tuple[int, Exemplars, float]]:
+        """Row, place and time of those that were written since the last call."""
+        if not self._exemplars or self._exemplars_of is self.data:
+            return
+        if self._exemplar_getter is None:
+            slots = [place.slot + 1 for place in self._exemplars.values()]
+            self._exemplar_getter = itemgetter(*slots, ZERO, ZERO)
+            self._exemplar_times = (0.0,) * len(slots)
+        before = self._exemplar_times
+        self._exemplar_times = times = self._exemplar_getter(self.values)
+        self._exemplars_of = self.data
+        for (row, place), time, known in zip(self._exemplars.items(), times, before, strict=False):
+            if time != known:
+                yield row, place, time
+
+    def exemplar(self, place: Exemplars) -> str | None:
+        """An exemplar as OpenMetrics writes it behind a value; None while it is being written, and
+        for one that is damaged."""
         values = self.values
-        length = int(values[place.slot + 3])
-        written = values[place.slot]
+        written, time, value, length = values[place.slot : place.slot + EXEMPLAR_HEAD]
         if not written or written != values[place.slot + EXEMPLAR_HEAD + place.room]:
+            # It is looked at again, also where its time stays the same.
+            self._exemplar_getter = None
             return None
-        if not 0 <= length <= place.room * 8:
+        if not 0 <= length <= place.room * 8 or not 0 < time < _LATEST:
             return None
         start = (place.slot + EXEMPLAR_HEAD) * 8
-        labels = self.data[start : start + length].decode(errors="replace")
-        return values[place.slot + 1], values[place.slot + 2], labels
+        labels = self.data[start : start + int(length)].decode(errors="replace")
+        if not _LABELS.match(labels):
+            return None
+        shown = repr(value) if -inf < value < inf else number(value)
+        return f" # {{{labels}}} {shown} {time:.3f}"
 
     def _names(self, offset: int) -> bytes:
         raise NotImplementedError
@@ -157,6 +193,8 @@ class RemainderSource(Source):
         #: Names of processes whose files are in here, and may still be in the folder.
         self.folded: set[str] = set()
         self._records = data[len(MAGIC) :]
+        self._kept = array("d", [0.0])
+        self.values = self._kept
 
     def read(self, unreadable: Callable[[Source], None]) -> Iterator[Told]:
         records, self._records = self._records, b""
@@ -166,8 +204,8 @@ class RemainderSource(Source):
                     self.folded = set(record["folded"])
                     continue
                 *named, numbers = record
-                slot, series = directory.series_of([len(self.values), *named])
-                self.values.extend(map(float, numbers))
+                slot, series = directory.series_of([len(self._kept), *named])
+                self._kept.extend(map(float, numbers))
                 yield slot, series
         except (UnreadableError, TypeError, ValueError, KeyError):
             unreadable(self)

@@ -8,6 +8,7 @@ recognised and removed. A process that stands alone needs no folder.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import shutil
@@ -27,7 +28,10 @@ from telemetry.metrics.reader import Reader
 from telemetry.metrics.slots import store
 from telemetry.settings import PROMETHEUS_MULTIPROC_DIR
 
+logger = logging.getLogger(__name__)
+
 _FOLDER_NAME = re.compile(r"instance-(\d+)-(\d+)")
+_WORKER_NAME = re.compile(r"worker-(\d+)-(\d+)")
 
 
 class Instance:
@@ -73,24 +77,47 @@ class Instance:
         self._reader = None
         store.open(self._own_path(folder))
 
+    def give_to(self, user: int, group: int) -> None:
+        """Let workers that give up root's rights share the folder of their master."""
+        if self.folder is None or os.geteuid() != 0 or user == 0:
+            return
+        try:
+            os.chown(self.folder, user, group)
+            parent = self.folder.parent
+            parent.chmod(parent.stat().st_mode | 0o011)
+            closed = [path for path in parent.parents if not _enters(user, group, path)]
+        except OSError as error:
+            logger.warning("workers cannot share their metrics in %s (%s)", self.folder, error)
+            return
+        if closed:
+            logger.warning(
+                "workers cannot share their metrics in %s: their user may not enter %s; "
+                "PROMETHEUS_MULTIPROC_DIR names another folder",
+                self.folder,
+                closed[-1],
+            )
+
     def add_worker(self) -> None:
         """Count this process among those that answer requests."""
         if self.folder is not None:
             # A worker that is not counted serves all the same.
             with suppress(OSError):
-                (self.folder / f"worker-{os.getpid()}").touch()
+                pid = os.getpid()
+                (self.folder / f"worker-{pid}-{processes.start_ticks(pid)}").touch()
 
     def workers(self) -> list[int]:
         """Process ids of the living workers."""
         if self.folder is None:
             return [os.getpid()]
         found = []
-        for file in self.folder.glob("worker-*"):
-            pid = int(file.name.removeprefix("worker-"))
-            if processes.alive(pid):
-                found.append(pid)
-            else:
-                file.unlink(missing_ok=True)
+        with suppress(OSError):
+            for name in os.listdir(self.folder):  # noqa: PTH208  quicker
+                if named := _WORKER_NAME.fullmatch(name):
+                    pid, ticks = int(named.group(1)), int(named.group(2))
+                    if processes.is_same(pid, ticks):
+                        found.append(pid)
+                    else:
+                        (self.folder / name).unlink(missing_ok=True)
         return sorted(found)
 
     def lead(self) -> bool:
@@ -100,7 +127,7 @@ class Instance:
         """
         if self.folder is None or self._lock_file is not None:
             return True
-        descriptor = os.open(self.folder / "leader", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = folding.open_lock(self.folder / "leader")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -121,11 +148,18 @@ class Instance:
             self.master = os.getpid()
         store.begin_in_child(None if self.folder is None else self._own_path(self.folder))
 
+    def keep_up(self) -> None:
+        """Write what found no room before: names, and the files of a worker that began without."""
+        if self.folder is not None and store.path is None:
+            store.open(self._own_path(self.folder))
+        store.write_names()
+
     def reader(self) -> Reader:
         """What reads the values of all processes."""
         if self._reader is None:
             self._reader = Reader(store, self.folder)
             self._reader.count_unreadable = count_unreadable
+            self._reader.fold = self.fold
         return self._reader
 
     def fold(self) -> None:
@@ -137,6 +171,13 @@ class Instance:
         """Remove the shared folder; the master calls this when it ends."""
         if self.folder is not None and self.master == os.getpid():
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _enters(user: int, group: int, folder: Path) -> bool:
+    found = folder.stat()
+    if found.st_uid == user:
+        return bool(found.st_mode & stat.S_IXUSR)
+    return bool(found.st_mode & (stat.S_IXGRP if found.st_gid == group else stat.S_IXOTH))
 
 
 def parent_folder() -> Path:

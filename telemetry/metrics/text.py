@@ -23,6 +23,12 @@ def label_text(labels: Iterable[tuple[str, str]]) -> str:
     return ",".join(f'{name}="{escape(value)}"' for name, value in labels)
 
 
+def braces(labels: Iterable[tuple[str, str]]) -> str:
+    """``{a="1",b="2"}``, nothing without labels."""
+    text = label_text(labels)
+    return f"{{{text}}}" if text else ""
+
+
 def number(value: float) -> str:
     """A sample's value, infinities and NaN too."""
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]

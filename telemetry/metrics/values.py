@@ -10,7 +10,8 @@ from __future__ import annotations
 from math import isnan
 from typing import Any
 
-from prometheus_client import values
+from prometheus_client import Counter, Gauge, Histogram, Summary, values
+from prometheus_client.registry import REGISTRY
 from prometheus_client.samples import Exemplar
 
 from telemetry.metrics.directory import Series
@@ -76,5 +77,33 @@ class SlotValue:
 
 
 def install() -> None:
-    """Make every metric from now on one of ours."""
+    """Make each metric from now on one of ours, and those that the default registry has already."""
+    if values.ValueClass is SlotValue:
+        return
     values.ValueClass = SlotValue
+    # The registry has no public way to its collectors.
+    for collector in list(REGISTRY._collector_to_names):  # noqa: SLF001
+        if isinstance(collector, Counter | Gauge | Histogram | Summary):
+            for metric in (collector, *getattr(collector, "_metrics", {}).values()):
+                _adopt(metric)
+
+
+def _adopt(metric: Any) -> None:
+    """Give a metric that was made before us (in a settings file) values of ours."""
+    had = {name: _numbers(kept) for name, kept in vars(metric).items() if name in _VALUES}
+    if not had:
+        # One with labels, whose children have the values.
+        return
+    metric._metric_init()  # noqa: SLF001
+    for name, numbers in had.items():
+        made = getattr(metric, name)
+        for value, number in zip(made if isinstance(made, list) else [made], numbers, strict=True):
+            value.set(number)
+
+
+#: The attributes of prometheus_client's metrics that hold their values.
+_VALUES = frozenset({"_value", "_sum", "_count", "_buckets"})
+
+
+def _numbers(kept: Any) -> list[float]:
+    return [value.get() for value in (kept if isinstance(kept, list) else [kept])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 import sys
 from collections.abc import Sequence
@@ -41,6 +42,7 @@ class Exporter(Protocol):
         """The process ends soon."""
 
 
+@functools.cache
 def resource() -> Resource:
     """Which service the spans are of: ``OTEL_SERVICE_NAME``, ``OTEL_RESOURCE_ATTRIBUTES``."""
     return Resource.create({"service.name": settings.service_name()})

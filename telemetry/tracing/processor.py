@@ -142,6 +142,8 @@ class QueueProcessor(SpanProcessor):
             if not self._chosen:
                 self._exporter = exporters.make()
                 self._chosen = True
+                if self._stopped and self._exporter is not None:
+                    self._exporter.stop_retrying()
             if self._exporter is None:
                 return
             refused = self._exporter.export(spans)

@@ -30,6 +30,9 @@ def install() -> None:
     Starts no thread and opens no socket, so it may run before a fork.
     """
     exporters.check()
+    # It asks its detectors in threads, which a process that ends can no longer begin; a short
+    # command exports at its end for the first time.
+    exporters.resource()
     processor.reset()
     present = trace.get_tracer_provider()
     if isinstance(present, TracerProvider):

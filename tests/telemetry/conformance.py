@@ -24,6 +24,7 @@ REQUESTS = {
     "exception": "/fail/",
     "several queries": "/many-queries/?n=2",
     "server-side cursor": "/server-cursor/",
+    "stream": "/stream/",
     "async view": "/async/7/",
 }
 
@@ -65,7 +66,9 @@ def main() -> None:
         if name == "async view":
             asyncio.run(AsyncClient(headers={"User-Agent": "test"}).get(path))
         else:
-            client.get(path)
+            response = client.get(path)
+            b"".join(response)
+            response.close()
         told[name] = [described(span, names) for names in [spans()] for span in names]
     sys.stdout.write("\n" + json.dumps(told))
 

@@ -7,9 +7,11 @@ from collections.abc import Callable
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db import DataError, ProgrammingError, connection, transaction
+from django.db import ConnectionHandler, DataError, ProgrammingError, connection, transaction
 from django.test import Client
 
+import telemetry
+from telemetry.tracing import contrib
 from tests.conftest import Sample, Spans
 
 pytestmark = [pytest.mark.urls("tests.telemetry.site.urls"), pytest.mark.django_db]
@@ -32,6 +34,29 @@ def test_copy_in_and_out(sample: Sample) -> None:
     assert rows == b"clerks\n"
     assert Group.objects.filter(name="clerks").exists()
     assert copies() == 2
+
+
+def test_another_vendors_database_beside_postgresqls_instrumentation(
+    client: Client, spans: Spans, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Theirs is psycopg's alone: the spans of others stay ours."""
+    monkeypatch.setattr(contrib, "database_is_theirs", lambda: True)
+    selects = counter(sample, "SELECT", "shelf")
+    engine = "django.db.backends.sqlite3"
+    other = ConnectionHandler({"default": {"ENGINE": engine, "NAME": ":memory:"}})["default"]
+
+    with telemetry.traced("look"), other.cursor() as cursor:
+        cursor.execute("CREATE TABLE shelf (id integer)")
+        cursor.executemany("INSERT INTO shelf VALUES (%s)", [[1], [2]])
+        cursor.execute("SELECT count(*) FROM shelf")
+        assert cursor.fetchall() == [(2,)]
+        connection.ensure_connection()
+        Group.objects.count()
+    other.close()
+
+    names = [span.name for span in spans()]
+    assert names == ["CREATE shelf", "INSERT shelf", "SELECT shelf", "look"]
+    assert selects() == 1
 
 
 def test_a_copy_that_fails_is_an_error_of_django(sample: Sample) -> None:

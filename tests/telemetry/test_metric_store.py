@@ -28,7 +28,7 @@ from telemetry.metrics.folding import fold
 from telemetry.metrics.metric import CounterMetric, GaugeMetric, HistogramMetric
 from telemetry.metrics.reader import REMAINDER, Reader
 from telemetry.metrics.slots import ValueStore
-from telemetry.metrics.values import SlotValue
+from telemetry.metrics.values import SlotValue, install
 from tests.conftest import samples
 
 HITS = Series("hits", "counter", "", "Hits.", "_total", ("page",), ("a",))
@@ -328,6 +328,40 @@ def test_random_bytes_in_any_file_never_stop_the_scrape(instance: Instance) -> N
     assert instance.value("hits_total", page="a") >= 4
 
 
+def test_a_damaged_exemplar_costs_nothing_but_itself(instance: Instance) -> None:
+    source = random.Random(2026)
+
+    def see(store: ValueStore) -> None:
+        for number in range(20):
+            slot = store.slot(TIMES._replace(**labelled(number))) + 1
+            store.cells[slot] += 1
+            begin = store.used * 8
+            store.set_exemplar(slot, b'trace_id="%032d"' % number, 0.05, time.time())
+            for _ in range(source.choice([1, 20])):
+                store.raw[source.randrange(begin, store.used * 8)] = source.randrange(256)
+
+    for _ in range(30):
+        source.random()
+        pid = instance.process(see, end=nothing)
+        text = instance.text(openmetrics=True)
+
+        assert list(parse_openmetrics(text + "# EOF\n"))
+        for path in instance.folder.glob(f"process-{pid}-*"):
+            path.unlink()
+
+
+def test_half_a_pair_of_files_does_not_stay(instance: Instance) -> None:
+    """A process may be killed before it wrote its names."""
+    pid = instance.process(add(HITS), end=killed)
+    next(instance.folder.glob(f"process-{pid}-*.names")).unlink()
+    instance.process(add(HITS), end=killed)
+
+    fold(instance.folder, instance.store)
+
+    assert instance.value("hits_total", page="a") == 1
+    assert len(list(instance.folder.glob("process-*"))) == 2
+
+
 def test_a_folder_that_somebody_removed_costs_the_numbers_of_others(instance: Instance) -> None:
     add(HITS, 4)(instance.store)
     instance.process(add(HITS, 2), end=nothing)
@@ -388,6 +422,34 @@ def test_what_many_processes_have_together_is_bounded_as_well(instance: Instance
     found = samples(instance.text())
     assert sum(found.values()) == 20
     assert len(found) <= 7
+
+
+def test_what_is_past_the_bound_of_many_processes_together_is_counted(instance: Instance) -> None:
+    dropped: list[str] = []
+    instance.store.series_limit = 5
+    instance.store.count_dropped = dropped.append
+
+    def write(first: int) -> Callable[[ValueStore], None]:
+        def work(store: ValueStore) -> None:
+            for number in range(first, first + 5):
+                add(HITS._replace(label_values=(str(number),)))(store)
+                store.cells[store.slot(TIMES._replace(**labelled(number))) + 1] += 1
+
+        return work
+
+    for first in (0, 100, 200):
+        instance.process(write(first), end=killed)
+
+    for _ in range(2):
+        found = samples(instance.text())
+        assert sum(value for (name, _), value in found.items() if name == "hits_total") == 15
+        assert sum(value for (name, _), value in found.items() if name == "times_count") == 15
+        fold(instance.folder, instance.store)
+    assert {"hits_total", "times"} == set(dropped)
+
+
+def labelled(number: int) -> dict[str, tuple[str, ...]]:
+    return {"label_names": ("page",), "label_values": (str(number),)}
 
 
 @pytest.fixture
@@ -461,6 +523,32 @@ def test_our_own_children_write_what_prometheus_clients_would(fresh_store: Value
     assert found["times_sum", frozenset({("page", "a")})] == pytest.approx(7.65)
     with pytest.raises(ValueError, match="labels"):
         hits.child("a", "b")
+
+
+def test_metrics_that_were_made_before_ours_are_kept_as_well(
+    fresh_store: ValueStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = CollectorRegistry()
+    monkeypatch.setattr("telemetry.metrics.values.REGISTRY", registry)
+    monkeypatch.setattr(values, "ValueClass", values.MutexValue)
+    early = Counter("early", "Early.", registry=registry)
+    early.inc(2)
+    pages = Counter("pages", "Pages.", ["page"], registry=registry)
+    pages.labels("a").inc()
+    times = Histogram("times", "Times.", buckets=(1, 2), registry=registry)
+    times.observe(1.5)
+
+    install()
+    early.inc()
+    pages.labels("b").inc()
+    times.observe(0.5)
+
+    found = samples(Reader(fresh_store, None).read(openmetrics=False, exemplar_age=0)[0])
+    assert found["early_total", frozenset()] == 3
+    assert found["pages_total", frozenset({("page", "a")})] == 1
+    assert found["pages_total", frozenset({("page", "b")})] == 1
+    assert found["times_bucket", frozenset({("le", "1.0")})] == 1
+    assert found["times_sum", frozenset()] == 2
 
 
 def test_slots_are_aligned_and_survive_growth(tmp_path: Path) -> None:

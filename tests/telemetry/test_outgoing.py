@@ -223,3 +223,15 @@ def test_errors_and_timeouts_are_told_apart(
     (span,) = calls(spans)
     attributes: dict[str, Any] = dict(span.attributes or {})
     assert (span.status.status_code, attributes["error.type"]) == (StatusCode.ERROR, kind)
+
+
+def test_an_address_that_is_none_fails_as_it_does_without_us(sample: Sample) -> None:
+    labels = {"host": "none", "method": "GET", "status": "error"}
+    before = sample("http_client_requests_total", **labels)
+    prepared = requests.Request("GET", "http://localhost/").prepare()
+    prepared.url = "http://localhost:99999/"
+
+    with pytest.raises(requests.exceptions.InvalidURL), requests.Session() as session:
+        session.send(prepared)
+
+    assert sample("http_client_requests_total", **labels) == before + 1

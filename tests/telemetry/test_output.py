@@ -184,6 +184,18 @@ def test_what_has_no_end_is_written_at_the_end(output: Output) -> None:
     assert output.messages() == ["half a line"]
 
 
+def test_what_never_ends_does_not_wait_for_ever(output: Output) -> None:
+    for number in range(2000):
+        output.stderr.write(f"\r{number} of 2000")
+    print("\nTraceback (most recent call last):", file=output.stderr)
+    for _ in range(2000):
+        print("  File again and again", file=output.stderr)
+
+    messages = output.messages()
+    assert messages[0].startswith("0 of 2000")
+    assert len(messages) > 5
+
+
 def test_a_log_that_cannot_be_written_does_not_write_for_ever(
     output: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,11 +24,11 @@ from scripts.servers import ROOT, poll
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]
 
 
-def run(*command: object, cwd: Path, **options: object) -> str:
+def run(*command: object, cwd: Path, **environment: str) -> str:
     done = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
-        env=clean_environment(),
+        env={**clean_environment(), **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -83,6 +83,7 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.names: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
 
@@ -129,7 +130,7 @@ def test_a_new_project_has_all_three_signals(project: Path, receiver: Receiver) 
             cwd=project,
             env={
                 **clean_environment(),
-                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.server_address[1]}",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
                 "OTEL_BSP_SCHEDULE_DELAY": "100",
                 "PROMETHEUS_PORT": "0",
             },
@@ -159,11 +160,18 @@ def test_a_new_project_has_all_three_signals(project: Path, receiver: Receiver) 
     assert 'http_requests_total{endpoint="/admin/login/",method="GET",status="200"} 1.0' in scraped
 
 
-def test_a_command_writes_one_line(project: Path) -> None:
-    said = run(project / "venv/bin/python", "manage.py", "check", cwd=project)
+def test_a_command_has_a_line_and_a_span(project: Path, receiver: Receiver) -> None:
+    """It ends long before spans are exported for the first time."""
+    said = run(
+        *(project / "venv/bin/python", "manage.py", "check"),
+        cwd=project,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+    )
 
     assert "no issues" in said
     lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    (line,) = [line for line in lines if line["logger"] == "telemetry.command"]
+    (line,) = lines
+    assert line["logger"] == "telemetry.command"
     assert (line["level"], line["operation"]) == ("info", "manage.py check")
     assert line["correlation_id"] == line["trace_id"]
+    assert receiver.names == ["manage.py check"]

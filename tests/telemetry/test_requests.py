@@ -161,6 +161,16 @@ def test_an_asynchronous_stream_is_counted_at_its_end(log_lines: Lines) -> None:
     assert request_line(log_lines)["response_bytes"] == len(body)
 
 
+def test_an_asynchronous_stream_of_which_nobody_takes_a_byte_is_counted(
+    log_lines: Lines, sample: Sample
+) -> None:
+    response = async_to_sync(AsyncClient().head)("/stream-async/")
+    response.close()
+
+    assert request_line(log_lines)["status"] == 200
+    assert sample("http_requests_in_progress", method="HEAD") == 0
+
+
 @pytest.mark.parametrize(
     "sent", ["a" * 129, "new\nline", "sp ace", "<script>", "", "ünïcode", "a\x00b"]
 )

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import requests
@@ -23,10 +24,11 @@ SITE = "tests.telemetry.site.settings"
 SERVERS = {
     "gunicorn-gthread": gunicorn("gthread"),
     "gunicorn-sync": gunicorn("sync"),
+    "gunicorn-by-the-docs": gunicorn("sync", settings="tests/telemetry/site/gunicorn.conf.py"),
     "uvicorn": uvicorn(workers=2),
     "runserver": runserver(),
 }
-WORKERS = {"gunicorn-gthread": 2, "gunicorn-sync": 2, "uvicorn": 2, "runserver": 1}
+WORKERS = {name: 1 if name == "runserver" else 2 for name in SERVERS}
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -178,6 +180,22 @@ def test_an_exception_is_one_line_and_one_error(server: Server) -> None:
     line = server.line_of(f"fails-{server.name}")
     assert line["exception"]["message"] == "it broke"
     assert sum(f"fails-{server.name}" in text for text in server.log.read_text().splitlines()) == 1
+
+
+def test_an_exception_in_the_middle_of_a_stream_is_told_once(server: Server) -> None:
+    labels = {"type": "RuntimeError", "endpoint": "/stream-fails/"}
+    before = counted(server, "errors_total", **labels)
+
+    with suppress(requests.RequestException):
+        server.get("/stream-fails/", headers={"X-Correlation-ID": f"breaks-{server.name}"})
+
+    line = server.line_of(f"breaks-{server.name}")
+    assert (line["status"], line["level"]) == (500, "error")
+    poll(lambda: counted(server, "errors_total", **labels) == before + 1, 5, "it was not counted")
+    # The server speaks after us.
+    server.get("/hello/")
+    told = [line for line in server.log_lines() if "it broke in the middle" in str(line)]
+    assert told == [line]
 
 
 def test_a_streamed_answer_is_counted_with_its_bytes(server: Server) -> None:

@@ -19,7 +19,9 @@ from telemetry.environment import WrongEnvironmentError
         {"TRUSTED_PROXIES": ["ten"]},
         {"REPEATED_QUERIES": 0},
         {"SLOW_REQUEST_SECONDS": -1},
+        {"SLOW_REQUEST_SECONDS": float("nan")},
         {"METRICS_PATH": "metrics"},
+        {"METRICS_PATH": "/health/live"},
         {"TRUST_INCOMING_TRACE": "yes"},
         {"PROPAGATE_TO_HOSTS": "example.org"},
         {"PROPAGATE_TO_HOSTS": None},
@@ -34,6 +36,12 @@ from telemetry.environment import WrongEnvironmentError
 )
 def test_a_wrong_setting_is_refused_by_its_name(given: dict[str, Any]) -> None:
     with pytest.raises(ImproperlyConfigured, match=next(iter(given))):
+        settings.checked(given)
+
+
+@pytest.mark.parametrize("given", [None, [], "shop"])
+def test_settings_that_are_no_dict_are_refused(given: Any) -> None:
+    with pytest.raises(ImproperlyConfigured, match="TELEMETRY must be a dict"):
         settings.checked(given)
 
 
@@ -94,6 +102,10 @@ def test_the_exporter_is_chosen_by_the_environment_first(
         ("PROMETHEUS_PORT", "70000"),
         ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "jaeger:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://jaeger:99999"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://:4318"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such/file"),
         ("OTEL_TRACES_SAMPLER", "sometimes"),
         ("JAEGER_AGENT_HOST", "a b"),
         ("LOG_FORMAT", "xml"),

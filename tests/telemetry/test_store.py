@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import pwd
+import resource
+import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,11 @@ import pytest
 from telemetry import processes
 from telemetry.environment import WrongEnvironmentError
 from telemetry.metrics import store
+from telemetry.metrics.directory import Series
 from telemetry.metrics.process import cpu_seconds
+from tests.conftest import samples
+
+HITS = Series("store_hits", "counter", "", "Hits.", "_total", (), ())
 
 
 def folder_of(pid: int, ticks: int, parent: Path) -> Path:
@@ -79,6 +87,93 @@ def test_a_link_that_somebody_laid_in_the_folders_place_is_refused(
 
     with pytest.raises(WrongEnvironmentError, match="one's own"):
         store.Instance().share(os.getpid())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up its rights")
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_workers_of_another_user_share_their_masters_folder(
+    monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    """gunicorn's `user`: the master stays root, and its workers do not."""
+    nobody = pwd.getpwnam("nobody")
+    with tempfile.TemporaryDirectory(dir="/tmp") as parent:
+        Path(parent).chmod(0o755)
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", f"{parent}/metrics")
+        pid = os.fork()
+        if pid == 0:
+            os.umask(umask)
+            store.instance.share(os.getpid())
+            store.store.cells[store.store.slot(HITS)] += 1
+            codes = [_work_as(nobody) for _ in range(2)]
+            os._exit(max(codes))
+        _, status = os.waitpid(pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def _work_as(nobody: pwd.struct_passwd) -> int:
+    """A worker's life: 0 when it counted, led, folded the dead and saw what all others counted."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            instance = store.instance
+            instance.give_to(nobody.pw_uid, nobody.pw_gid)
+            os.setgid(nobody.pw_gid)
+            os.setuid(nobody.pw_uid)
+            store.store.cells[store.store.slot(HITS)] += 1
+            instance.add_worker()
+            led = instance.lead()
+            instance.fold()
+            text, _ = instance.reader().read(openmetrics=False, exemplar_age=0)
+            seen = samples(text)[("store_hits_total", frozenset())]
+            dead = len(list((instance.folder or Path()).glob("process-*.names"))) - 2
+            code = 0 if led and dead == 0 and seen in {2, 3} and instance.workers() else 2
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_worker_that_began_without_room_gets_its_files_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            store.instance.share(os.getpid())
+            store.store.cells[store.store.slot(HITS)] += 1
+            began = store.store.path
+            resource.setrlimit(
+                resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            )
+            store.instance.keep_up()
+            text, _ = store.instance.reader().read(openmetrics=False, exemplar_age=0)
+            seen = samples(text)["store_hits_total", frozenset()]
+            code = 0 if began is None and store.store.path is not None and seen == 1 else 2
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_who_may_not_enter_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tmp_path.chmod(0o700)
+    made = store.Instance()
+    made.folder = tmp_path / "metrics" / "instance-1-1"
+    made.folder.mkdir(parents=True)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda *_given: None)
+
+    made.give_to(1234, 1234)
+
+    assert str(tmp_path) in caplog.text
 
 
 def test_cpu_time_does_not_fall_when_a_child_ends() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from django.core.management import call_command
@@ -88,6 +89,20 @@ def test_a_traced_coroutine(log_lines: Lines) -> None:
 
     assert first != second
     assert len(lines_of(log_lines, "telemetry.work")) == 2
+
+
+def test_a_generator_is_refused_where_it_is_written() -> None:
+    with pytest.raises(TypeError, match=r"rows.*generator"):
+
+        @telemetry.traced("rows")
+        def rows() -> Iterator[int]:
+            yield 1
+
+    with pytest.raises(TypeError, match=r"rows.*generator"):
+
+        @telemetry.traced("rows")
+        async def asynchronous_rows() -> AsyncIterator[int]:
+            yield 1
 
 
 def test_an_exception_passes_and_is_told_once(log_lines: Lines, spans: Spans) -> None:

@@ -1,20 +1,29 @@
 """The same comparison as ``benchmarks.request_cost``, in instructions: callgrind counts them all.
 
-Instructions in user space do not depend on the machine's neighbours. What runs by the clock and
-not by the request (gunicorn's heartbeat, our refreshed gauges) would count fifty times too much,
-because callgrind makes the worker so much slower: it is counted while nothing is asked, shown, and
-taken off. Exports are in. Needs valgrind (``apt-get install valgrind``).
+Instructions in user space do not depend on the machine's neighbours, but callgrind makes a worker
+some fifty times slower, and what runs by the clock does not slow down with it:
 
-    python -m benchmarks.instructions [--requests 300]
+- gunicorn's heartbeat and our refreshed gauges are counted while nothing is asked, shown, and taken
+  off;
+- a queue of spans that is sent every second would be sent every few requests. Under load it is full
+  before: both queues wait a minute here, so that they are sent in their usual batches of 512 spans,
+  and a number of requests is measured that makes whole batches.
+
+Needs valgrind (``apt-get install valgrind``); two variants at a time, each with its own count.
+
+    python -m benchmarks.instructions [--requests 512]
+    python -m benchmarks.instructions --signals
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks import arena, variants
@@ -22,8 +31,10 @@ from benchmarks.request_cost import report
 from scripts.servers import Server
 
 _TOTAL = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
-#: Longer than the pause between two exports: what was asked for is also sent.
+#: Seconds until what was begun is over; the server closes connections that are idle so long.
 _SETTLE = 6.0
+#: For both: milliseconds between two exports, the most that ours takes.
+_DELAY = {"OTEL_BSP_SCHEDULE_DELAY": "60000"}
 #: The next number tells apart the dumps of one process.
 _WARM = 60
 IDLE = "idle"
@@ -52,7 +63,7 @@ def instructions(pid: int, folder: Path) -> int:
 
 
 def rest(client: arena.Client) -> None:
-    """Let exports end; the server closes connections that are idle so long."""
+    """Let what was begun come to its end."""
     client.connection.close()
     time.sleep(_SETTLE)
 
@@ -83,10 +94,13 @@ def measure(server: Server, folder: Path, requests: int) -> dict[str, list[float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--requests", type=int, default=300)
-    usual = [name for name in variants.VARIANTS if name != variants.SDK]
+    parser.add_argument("--requests", type=int, default=512)
+    usual = [name for name in variants.USUAL if name != variants.SDK]
     parser.add_argument("--only", choices=list(variants.VARIANTS), nargs="*", default=usual)
+    parser.add_argument("--signals", action="store_true", help="what each signal costs")
     arguments = parser.parse_args()
+    if arguments.signals:
+        arguments.only = list(variants.SIGNALS)
     print(f"{arena.machine()}; callgrind, {arguments.requests} requests", flush=True)
     folders: dict[str, Path] = {}
 
@@ -94,16 +108,21 @@ def main() -> None:
         folders[name] = Path(tempfile.mkdtemp(prefix="callgrind-"))
         return prefix(folders[name])
 
-    with variants.running(under, arguments.only, ready_within=300) as servers:
-        costs = {
-            name: measure(server, folders[name], arguments.requests)
-            for name, server in servers.items()
-        }
+    with (
+        variants.running(under, arguments.only, ready_within=300, also=_DELAY) as servers,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        measured = pool.map(
+            lambda name: measure(servers[name], folders[name], arguments.requests), servers
+        )
+        costs = dict(zip(servers, measured, strict=True))
     for name, found in costs.items():
         print(f"idle    {name:24} {found[IDLE][0]:8.0f} k instructions a second")
     for kind in (variants.DETAIL, variants.LIST):
-        if not {variants.BARE, variants.REFERENCE} <= costs.keys():
-            print(kind, {name: round(found[kind][0]) for name, found in costs.items()})
+        if variants.REFERENCE not in costs:
+            for name, found in costs.items():
+                added = found[kind][0] - costs.get(variants.BARE, {kind: [0.0]})[kind][0]
+                print(f"{kind:7} {name:26} {added:8.0f} k instructions a request above bare")
             continue
         lines = report(kind, {name: found[kind] for name, found in costs.items()}, "k instructions")
         print("\n".join(lines), flush=True)

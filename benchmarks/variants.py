@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -15,6 +15,8 @@ REFERENCE = "reference assembly"
 OURS = "telemetry"
 ONE_PERCENT = "telemetry, 1 % sampled"
 SDK = "telemetry, SDK spans"
+UNTRACED = "telemetry, no traces"
+SILENT = "telemetry, no request line"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,14 @@ VARIANTS = {
         {"DJANGO_SETTINGS_MODULE": "benchmarks.sdk_settings"},
         configuration="config/gunicorn.conf.py",
     ),
+    UNTRACED: Variant({"OTEL_TRACES_EXPORTER": "none"}, configuration="config/gunicorn.conf.py"),
+    SILENT: Variant(
+        {"LOG_LEVELS": "telemetry.request=CRITICAL"}, configuration="config/gunicorn.conf.py"
+    ),
 }
+#: What each signal costs is asked for on its own: all beside bare.
+SIGNALS = (BARE, OURS, UNTRACED, SILENT)
+USUAL = tuple(name for name in VARIANTS if name not in {UNTRACED, SILENT})
 
 #: The requests that are measured; the first finds its path in the data.
 DETAIL, LIST = "detail", "list"
@@ -58,16 +67,18 @@ DETAIL, LIST = "detail", "list"
 @contextmanager
 def running(
     prefix: Callable[[str], list[str]] = lambda _name: [],
-    only: list[str] | None = None,
+    only: Sequence[str] = USUAL,
     ready_within: float = 30,
+    also: dict[str, str] | None = None,
 ) -> Iterator[dict[str, Server]]:
-    """All variants, on one database with demo data and one receiver of spans."""
+    """These variants, on one database with demo data and one receiver of spans; ``also`` are
+    variables that all of them get."""
     with ExitStack() as stack:
         environment = stack.enter_context(arena.database())
         endpoint = stack.enter_context(arena.receiver())
         servers = {}
         for name, variant in VARIANTS.items():
-            if only and name not in only:
+            if name not in only:
                 continue
             servers[name] = Server(
                 variant.command(prefix(name)),
@@ -76,6 +87,7 @@ def running(
                     "OTEL_TRACES_EXPORTER": "otlp",
                     "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
                     "PYTHONHASHSEED": "0",
+                    **(also or {}),
                     **variant.environment,
                 },
                 name,

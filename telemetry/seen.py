@@ -18,7 +18,7 @@ from telemetry.correlation import HEADER, accepted
 from telemetry.db.queries import children_of
 from telemetry.logs import request_line
 from telemetry.logs.exceptions import fields_of
-from telemetry.methods import known_method
+from telemetry.methods import METHODS, known_method
 from telemetry.metrics import definitions as metrics
 from telemetry.metrics.batch import record
 from telemetry.outcomes import Outcome, outcome_of
@@ -56,7 +56,8 @@ class SeenRequest:
         self._finished = False
         self._seconds = 0.0
         self._tokens: tuple[Any, Any] | None = None
-        self.method = method = known_method(request.method or "")
+        method = request.method or ""
+        self.method = method = method if method in METHODS else known_method(method)
         given = request.META.get("HTTP_X_CORRELATION_ID")
         self.operation = operation = Operation((given and accepted(given)) or "")
         self._in_progress = metrics.HTTP_REQUESTS_IN_PROGRESS.child(method)

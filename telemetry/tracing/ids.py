@@ -32,8 +32,8 @@ def new_span_id() -> bytes:
         return _spans.pop()
 
 
-#: One of the span ids that are left. Raises IndexError where none is: then ``new_span_id``.
-next_span_id = _spans.pop
+#: One of the ids that are left. They raise IndexError where none is: then ask the functions above.
+next_trace_id, next_span_id = _traces.pop, _spans.pop
 
 
 def _fresh(size: int) -> list[bytes]:

@@ -35,7 +35,7 @@ from opentelemetry.trace import (
 from opentelemetry.util._decorator import _agnosticcontextmanager
 
 from telemetry.context import current
-from telemetry.tracing.ids import new_span_id, new_trace_id, next_span_id
+from telemetry.tracing.ids import new_span_id, new_trace_id, next_span_id, next_trace_id
 
 logger = logging.getLogger(__name__)
 
@@ -308,7 +308,10 @@ class LightTracer(Tracer):
 
     def root(self, name: str, kind: SpanKind) -> LightSpan:
         """The first span of a trace."""
-        trace_id = new_trace_id()
+        try:
+            trace_id = next_trace_id()
+        except IndexError:
+            trace_id = new_trace_id()
         sampled = self.provider.decide(trace_id, None)
         return (LightSpan if sampled else UnsampledSpan)(self, name, kind, trace_id)
 

@@ -21,14 +21,17 @@ def record(
     observations: Iterable[tuple[CounterChild, HistogramChild, float]],
     trace_id: str = "",
     ended: GaugeChild | None = None,
+    sums: Iterable[tuple[CounterChild, float]] = (),
 ) -> None:
     """Add 1 to each counter and observe the value beside it; ``trace_id`` of a sampled trace is the
-    exemplar of all. What ``ended`` is taken off its gauge."""
+    exemplar of all. What ``ended`` is taken off its gauge; ``sums`` are added to their counters."""
     buckets = []
     with store.lock:
         cells = store.cells
         if ended is not None:
             cells[ended.slot] -= 1
+        for counter, more in sums:
+            cells[counter.slot] += more
         for counter, histogram, value in observations:
             cells[counter.slot] += 1
             first = histogram.slot

@@ -36,8 +36,10 @@ def test_the_table_of_metrics_is_that_of_the_code() -> None:
     assert tables.metrics() in (ROOT / "docs/telemetry.md").read_text()
 
 
-@pytest.mark.parametrize("table", [tables.alerts, tables.objectives, tables.burns])
-def test_the_tables_of_alerts_and_objectives_are_those_of_the_code(
+@pytest.mark.parametrize(
+    "table", [tables.alerts, tables.objectives, tables.burns, tables.dashboards]
+)
+def test_the_tables_of_the_stack_are_those_of_the_code(
     table: Callable[[], str],
 ) -> None:
     assert table() in (ROOT / "docs/monitoring.md").read_text()

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import requests
 
 from scripts.drill.faults import BY_NAME
+from scripts.local.layout import ROOT
+from scripts.postgres import free_port
 from scripts.servers import poll
 from scripts.traffic import Visitor
 from tests.e2e.conftest import Whole
 from tests.e2e.dashboards import NEEDS_FAULT, annotations, needing, queries, variables
+from tests.monitoring.test_dashboards import BOARDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -92,3 +98,36 @@ def test_every_variable_has_values(whole: Whole) -> None:
             30,
             f"{where} has no values",
         )
+
+
+def preview(prometheus: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "monitoring.grafana.preview", "--minutes", "2"]
+    return subprocess.run(
+        [*command, "--prometheus", prometheus, "--out", folder],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_preview_draws_every_dashboard_and_one_page(whole: Whole, tmp_path: Path) -> None:
+    traffic(whole)
+
+    result = preview(whole.layout.url("PROMETHEUS_SERVER_PORT"), tmp_path)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    page = (tmp_path / "index.html").read_text()
+    for uid, board in BOARDS.items():
+        assert (tmp_path / f"{uid}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"src='{uid}.png'" in page
+        assert board["title"] in page
+
+
+def test_the_preview_of_a_prometheus_that_is_away_says_so(tmp_path: Path) -> None:
+    result = preview(f"http://127.0.0.1:{free_port()}", tmp_path)
+
+    assert result.returncode == 1
+    assert "could not be asked (make up starts one)" in result.stdout
+    assert "Traceback" not in result.stderr

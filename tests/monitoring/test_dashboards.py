@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from monitoring.alerts.alert import Alert
 from monitoring.alerts.generate import ALERTS
 from monitoring.alerts.table import THRESHOLDS
 from monitoring.grafana.generate import FOLDER, generated
@@ -114,6 +115,23 @@ def test_an_alerts_dashboard_draws_its_threshold(alert: str, title: str) -> None
 
 def test_every_series_has_a_legend() -> None:
     assert all(target["legendFormat"] for _, panel in panels() for target in panel["targets"])
+
+
+@pytest.mark.parametrize(
+    "alert", [each for alerts in ALERTS.values() for each in alerts], ids=lambda each: each.name
+)
+def test_an_alerts_dashboard_shows_what_the_alert_is_about(alert: Alert) -> None:
+    shown = {
+        name
+        for board, panel in panels()
+        for target in panel["targets"]
+        if board == alert.dashboard
+        for name in metrics(target["expr"])
+    }
+
+    # Watchdog is about nothing.
+    asked = metrics(alert.expression)
+    assert asked & shown or not asked
 
 
 @pytest.mark.parametrize("uid", ["api-performance", "error-tracking", "endpoint-detail"])

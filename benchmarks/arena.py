@@ -90,7 +90,7 @@ class Client:
     token: str = ""
 
     def __post_init__(self) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
         self.token = self.request(
             "POST", "/api/v1/auth/login/", {"username": "demo1", "password": PASSWORD}
         )["token"]

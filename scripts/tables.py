@@ -1,11 +1,13 @@
 """The tables of the docs, written from the code.
 
-``python -m scripts.tables variables|settings|metrics|costs|alerts|objectives|burns``
+``python -m scripts.tables NAME``, a function of this module: variables, settings, metrics, costs,
+alerts, objectives, burns or dashboards.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from pathlib import Path
@@ -162,9 +164,18 @@ def burns() -> str:
     return "\n".join(lines)
 
 
-TABLES = {
-    each.__name__: each for each in (variables, settings, metrics, costs, alerts, objectives, burns)
-}
+def dashboards() -> str:
+    """Every dashboard with its question and what it can be narrowed to."""
+    lines = ["| dashboard | question | variables |", "|---|---|---|"]
+    for file in sorted((MONITORING / "grafana/dashboards").glob("*.json")):
+        board = json.loads(file.read_text())
+        chosen = [each["name"] for each in board["templating"]["list"] if each["type"] == "query"]
+        lines.append(f"| {board['title']} | {board['description']} | {', '.join(chosen)} |")
+    return "\n".join(lines)
+
+
+_ALL = (variables, settings, metrics, costs, alerts, objectives, burns, dashboards)
+TABLES = {each.__name__: each for each in _ALL}
 
 if __name__ == "__main__":
     print(TABLES[sys.argv[1]]())

@@ -61,8 +61,8 @@ class Operation:
         self.repeated: dict[str, str] = {}
         #: Statements that ran and are not counted yet, with their seconds.
         self.pending: list[tuple[Any, float]] = []
-        #: Counters to which its end adds one.
-        self.counted: list[Any] = []
+        #: Counters, and what its end adds to them.
+        self.counted: list[tuple[Any, float]] = []
         #: Whether a span of it is exported: only then its trace id is an exemplar.
         self.sampled = False
         #: The span is of OpenTelemetry's own instrumentation, which names and ends it.

@@ -16,6 +16,8 @@ class Outcome:
     """The series, texts and attributes of such requests."""
 
     __slots__ = (
+        "db_queries",
+        "db_seconds",
         "duration",
         "fixed",
         "line",
@@ -36,6 +38,8 @@ class Outcome:
         metrics.HTTP_REQUESTS.child(method, route, "500")
         self.requests = metrics.HTTP_REQUESTS.child(method, route, str(status))
         self.duration = metrics.HTTP_REQUEST_DURATION.child(method, route)
+        self.db_queries = metrics.HTTP_REQUEST_DATABASE_QUERIES.child(method, route)
+        self.db_seconds = metrics.HTTP_REQUEST_DATABASE_SECONDS.child(method, route)
         #: Attributes of their spans, by what else is the same in nearly all of them.
         self.fixed: dict[tuple[Any, ...], Fixed] = {}
 

@@ -128,8 +128,12 @@ class SeenRequest:
             observations.append((*(read.children or children_of(read)), seconds))
         operation.pending = []
         operation.finished = True
+        sums = operation.counted
+        if operation.db_queries:
+            sums.append((outcome.db_queries, operation.db_queries))
+            sums.append((outcome.db_seconds, operation.db_seconds))
         trace_id = operation.trace_id if operation.sampled else ""
-        record(observations, trace_id, self._in_progress, operation.counted)
+        record(observations, trace_id, self._in_progress, sums)
         if outcome.status >= 500:
             error = operation.error
             kind = "http_5xx" if error is None else type(error).__name__

@@ -42,8 +42,10 @@ def test_the_table_of_costs_is_that_of_the_measurements() -> None:
     assert tables.costs() in (ROOT / "docs/telemetry.md").read_text()
 
 
-@pytest.mark.parametrize("table", [tables.alerts, tables.objectives, tables.burns])
-def test_the_tables_of_alerts_and_objectives_are_those_of_the_code(
+@pytest.mark.parametrize(
+    "table", [tables.alerts, tables.objectives, tables.burns, tables.dashboards]
+)
+def test_the_tables_of_the_stack_are_those_of_the_code(
     table: Callable[[], str],
 ) -> None:
     assert table() in (ROOT / "docs/monitoring.md").read_text()
@@ -73,3 +75,22 @@ def test_every_make_target_that_is_named_exists(page: Path) -> None:
     named = re.findall(r"`make ([a-z-]+)[ `]|^make ([a-z-]+)[ \n]", page.read_text(), re.MULTILINE)
 
     assert {first or second for first, second in named} <= targets
+
+
+def test_the_guide_of_troubles_has_symptom_check_and_mend_for_each() -> None:
+    text = (ROOT / "docs/troubleshooting.md").read_text()
+    sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    sections.pop("Ask the doctor first")
+
+    brief = (
+        "Jaeger does not receive",
+        "Prometheus does not scrape",
+        "Grafana's dash",
+        "High memory",
+    )
+    for trouble in brief:
+        assert any(name.startswith(trouble) for name in sections)
+    for name, section in sections.items():
+        found = [section.find(f"**{word}**") for word in ("Symptom", "Check", "Mend")]
+        assert found == sorted(found), name
+        assert found[0] >= 0, name

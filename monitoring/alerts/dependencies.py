@@ -92,6 +92,7 @@ def _repeated() -> Alert:
         with many rows. The log has a line with the statement and the line of code.""",
         "endpoint-detail",
         ("job", "endpoint"),
+        {"tags": '{"http.route":"{endpoint}"}'},
     )
 
 
@@ -112,7 +113,7 @@ def _upstream_failing() -> Alert:
         {bound(limit.hold)}: no answer, none in time, or a 5xx. What depends on it fails or waits.
         """,
         "api-performance",
-        traces=FAILED,
+        traces={"tags": '{"error":"true","server.address":"{host}"}'},
     )
 
 
@@ -132,5 +133,5 @@ def _upstream_slow() -> Alert:
         {bound(limit.hold)}. Each such call holds a thread of ours: with many of them all
         requests get slow.""",
         "api-performance",
-        traces={"minDuration": f"{limit.above:g}s"},
+        traces={"tags": '{"server.address":"{host}"}', "minDuration": f"{limit.above:g}s"},
     )

@@ -28,7 +28,7 @@ def _spans() -> Alert:
         did not reach Jaeger. Traces have holes or are missing; requests are not affected. Reason
         export_failed: the receiver is away or refuses; queue_full: it is too slow; span_limit: one
         request made too many spans.""",
-        "monitoring-itself",
+        "system-health",
         ("job", "instance"),
     )
 
@@ -42,7 +42,7 @@ def _series() -> Alert:
         """A label of this metric takes ever new values: an id, a path, a text of a user. What is
         past the bound is counted in one series with the label value "overflow"; totals stay right.
         A release that added the label is the usual cause.""",
-        "monitoring-itself",
+        "system-health",
         ("job", "instance"),
     )
 
@@ -56,6 +56,6 @@ def _store() -> Alert:
         """A file of the metrics' store is damaged or was cut: a full disk, or somebody wrote into
         the folder. Figures of one worker may be missing from sums until the instance is started
         again.""",
-        "monitoring-itself",
+        "system-health",
         ("job", "instance"),
     )

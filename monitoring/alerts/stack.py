@@ -6,6 +6,15 @@ from monitoring.alerts.alert import Alert
 from monitoring.alerts.table import THRESHOLDS
 from monitoring.alerts.words import COUNT, bound
 
+#: What Prometheus counts when samples are lost.
+LOSING_DATA = (
+    "prometheus_tsdb_compactions_failed_total",
+    "prometheus_tsdb_wal_corruptions_total",
+    "prometheus_tsdb_wal_writes_failed_total",
+    "prometheus_tsdb_head_truncations_failed_total",
+    "prometheus_target_scrapes_exceeded_sample_limit_total",
+)
+
 
 def alerts() -> list[Alert]:
     return [
@@ -129,14 +138,7 @@ def _losing_data() -> Alert:
     return Alert(
         "PrometheusLosingData",
         "critical",
-        _growing(
-            "PrometheusLosingData",
-            "prometheus_tsdb_compactions_failed_total",
-            "prometheus_tsdb_wal_corruptions_total",
-            "prometheus_tsdb_wal_writes_failed_total",
-            "prometheus_tsdb_head_truncations_failed_total",
-            "prometheus_target_scrapes_exceeded_sample_limit_total",
-        ),
+        _growing("PrometheusLosingData", *LOSING_DATA),
         "Prometheus at {{ $labels.instance }} loses samples",
         """Its storage could not write, or a target gave more samples than allowed. A full disk is
         the usual cause. Dashboards and alerts miss what was lost.""",

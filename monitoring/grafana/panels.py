@@ -10,10 +10,11 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.common import GraphThresholdsStyleMode, LegendDisplayMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-PROMETHEUS = models.DataSourceRef(type_val="prometheus", uid="prometheus")
+#: The data source that the variable on top chooses.
+PROMETHEUS = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-#: Every query looks at what the two variables on top choose.
-SELECTOR = 'job="$job", instance=~"$instance"'
+#: Every query looks at what the variables on top choose.
+SELECTOR = 'job=~"$job", instance=~"$instance"'
 
 GREEN, YELLOW, RED = "green", "yellow", "red"
 
@@ -33,7 +34,7 @@ def _floor(least: float) -> Any:
 
 
 def query(expression: str, legend: str, *, exemplars: bool = False) -> prometheus.Dataquery:
-    """A PromQL query; ``SELECTOR`` in it stands for the chosen job and instances."""
+    """A PromQL query; ``SELECTOR`` in it stands for the chosen jobs and instances."""
     return (
         prometheus.Dataquery()
         .datasource(PROMETHEUS)
@@ -51,9 +52,13 @@ def graph(
     *,
     warning: float | None = None,
     critical: float | None = None,
+    floor: float | None = None,
     least: float | None = 0,
 ) -> timeseries.Panel:
-    """Lines over time; ``least`` is where the axis begins, None leaves it to the data."""
+    """Lines over time; ``least`` is where the axis begins, None leaves it to the data.
+
+    With ``floor`` it is what lies below that is wrong.
+    """
     panel = (
         timeseries.Panel()
         .title(title)
@@ -63,9 +68,9 @@ def graph(
         .span(12)
         .height(8)
         .legend(common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).show_legend(True))
-        .thresholds(_thresholds(warning, critical))
+        .thresholds(_floor(floor) if floor is not None else _thresholds(warning, critical))
     )
-    if warning is not None or critical is not None:
+    if (warning, critical, floor) != (None, None, None):
         panel = panel.thresholds_style(
             common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
         )
@@ -86,8 +91,8 @@ def number(
     critical: float | None = None,
     floor: float | None = None,
 ) -> stat.Panel:
-    """One number; with ``floor`` it is red below it."""
-    return (
+    """One number; with ``floor`` it is red below it. What has no unit is a whole number."""
+    panel = (
         stat.Panel()
         .title(title)
         .description(description)
@@ -98,6 +103,8 @@ def number(
         .thresholds(_floor(floor) if floor is not None else _thresholds(warning, critical))
         .with_target(query(expression, title).ref_id("A"))
     )
+    # increase() extrapolates: 41.6 of 41 errors.
+    return panel.decimals(0) if unit == "short" else panel
 
 
 def heat(title: str, description: str, unit: str, buckets: prometheus.Dataquery) -> heatmap.Panel:

@@ -45,7 +45,7 @@ def install() -> None:
         if operation is None or operation.finished:
             attempts.inc()
         else:
-            operation.counted.append(attempts)
+            operation.counted.append((attempts, 1))
 
     setattr(connect, _PATCHED, True)
     BaseDatabaseWrapper.connect = connect  # type: ignore[method-assign]

@@ -186,10 +186,12 @@ def flush(operation: Operation) -> None:
 
 
 def record_queries(
-    queries: list[tuple[Statement, float]], trace_id: str, counted: Iterable[CounterChild] = ()
+    queries: list[tuple[Statement, float]],
+    trace_id: str,
+    sums: Iterable[tuple[CounterChild, float]] = (),
 ) -> None:
     observations = [(*children_of(read), seconds) for read, seconds in queries]
-    record(observations, trace_id, counted=counted)
+    record(observations, trace_id, sums=sums)
 
 
 def children_of(read: Statement) -> tuple[CounterChild, HistogramChild]:

@@ -21,18 +21,18 @@ def record(
     observations: Iterable[tuple[CounterChild, HistogramChild, float]],
     trace_id: str = "",
     ended: GaugeChild | None = None,
-    counted: Iterable[CounterChild] = (),
+    sums: Iterable[tuple[CounterChild, float]] = (),
 ) -> None:
     """Add 1 to each counter and observe the value beside it; ``trace_id`` of a sampled trace is the
-    exemplar of all. What ``ended`` is taken off its gauge, each of ``counted`` gets 1."""
+    exemplar of all. What ``ended`` is taken off its gauge; ``sums`` are added to their counters."""
     due: list[tuple[int, float]] = []
     now = monotonic() if trace_id else 0.0
     with store.lock:
         cells, exemplar_due = store.cells, store.exemplar_due
         if ended is not None:
             cells[ended.slot] -= 1
-        for child in counted:
-            cells[child.slot] += 1
+        for counter, more in sums:
+            cells[counter.slot] += more
         for counter, histogram, value in observations:
             cells[counter.slot] += 1
             first = histogram.slot

@@ -44,6 +44,16 @@ HTTP_CLIENT_REQUEST_DURATION = HistogramMetric(
     ("host", "method"),
     buckets=_HTTP_BUCKETS,
 )
+HTTP_REQUEST_DATABASE_QUERIES = CounterMetric(
+    "http_request_database_queries_total",
+    "SQL statements run while requests were answered.",
+    ("method", "endpoint"),
+)
+HTTP_REQUEST_DATABASE_SECONDS = CounterMetric(
+    "http_request_database_seconds_total",
+    "Time of the SQL statements run while requests were answered, in seconds.",
+    ("method", "endpoint"),
+)
 HTTP_REPEATED_QUERIES = CounterMetric(
     "http_repeated_queries_total",
     "Statement shapes that ran too often within one request (N+1).",
@@ -160,6 +170,8 @@ DEFINITIONS: tuple[Metric[Any], ...] = (
     HTTP_REQUESTS_IN_PROGRESS,
     HTTP_CLIENT_REQUESTS,
     HTTP_CLIENT_REQUEST_DURATION,
+    HTTP_REQUEST_DATABASE_QUERIES,
+    HTTP_REQUEST_DATABASE_SECONDS,
     HTTP_REPEATED_QUERIES,
     DATABASE_QUERIES,
     DATABASE_QUERY_DURATION,

@@ -157,7 +157,7 @@ def backup(layout: Layout) -> tuple[Path, str, str, Remembered]:
             restore(target, layout)
         assert whole.trace(trace_id), "Jaeger did not go on"
         assert not any((layout.folder / "prometheus" / "snapshots").iterdir())
-    layout.folder.rename(layout.folder.with_name("burnt"))
+    shutil.rmtree(layout.folder)
     return target, path, trace_id, remembered
 
 

@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 import random
-import re
-from typing import Any
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import requests
 
 from scripts.drill.faults import BY_NAME
+from scripts.local.layout import ROOT
+from scripts.postgres import free_port
 from scripts.servers import poll
 from scripts.traffic import Visitor
 from tests.e2e.conftest import Whole
-from tests.monitoring.test_dashboard_lint import targets
+from tests.e2e.dashboards import NEEDS_FAULT, annotations, needing, queries, variables
 from tests.monitoring.test_dashboards import BOARDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
-
-#: Queries that only trouble gives data: a part of the query, and the drill that makes it.
-NEEDS_FAULT = {
-    "database_errors_total": "all-errors",
-    "database_connection_errors_total": "database-stopped",
-    "telemetry_series_dropped_total": "series-flood",
-    "otelcol_receiver_refused_spans_total": "jaeger-hanging",
-}
-_VARIABLES = {
-    "$job": "expense-tracker-api",
-    "$instance": ".*",
-    "$endpoint": ".*",
-    "$slo": ".*",
-    "$__rate_interval": "20s",
-}
-
-
-def filled(query: str) -> str:
-    for name, value in _VARIABLES.items():
-        query = query.replace(name, value)
-    return query
 
 
 def traffic(whole: Whole) -> None:
@@ -55,16 +38,20 @@ def traffic(whole: Whole) -> None:
     whole.api("GET", "/api/v1/demo/rates/USD/")
 
 
-def test_faults_that_give_data_are_drills() -> None:
+def ask(whole: Whole, path: str, **query: str) -> requests.Response:
+    url = whole.layout.url("PROMETHEUS_SERVER_PORT", f"/api/v1/{path}")
+    return requests.get(url, query, timeout=10)
+
+
+def test_what_needs_a_fault_is_there_and_has_a_drill() -> None:
     assert set(NEEDS_FAULT.values()) <= set(BY_NAME)
+    for fault in NEEDS_FAULT.values():
+        assert needing(fault), fault
 
 
 def test_every_panel_shows_data(whole: Whole) -> None:
-    waiting = {
-        filled(query): where
-        for where, query in targets()
-        if not any(part in query for part in NEEDS_FAULT)
-    }
+    with_fault = {query for fault in NEEDS_FAULT.values() for query in needing(fault)}
+    waiting = {query: where for query, where in queries().items() if query not in with_fault}
 
     def all_seen() -> bool:
         traffic(whole)
@@ -79,33 +66,68 @@ def test_every_panel_shows_data(whole: Whole) -> None:
 
 
 def test_queries_that_need_a_fault_are_valid(whole: Whole) -> None:
-    for where, query in targets():
-        answer = requests.get(
-            whole.layout.url("PROMETHEUS_SERVER_PORT", "/api/v1/query"),
-            {"query": filled(query)},
-            timeout=10,
-        )
+    for query, where in queries().items():
+        answer = ask(whole, "query", query=query)
         assert answer.status_code == 200, (where, answer.text)
 
 
+def test_the_first_start_is_marked_as_a_deploy(whole: Whole) -> None:
+    (deploys,) = (each for each in annotations()["Deploys"] if "instance" in each)
+
+    def marks() -> bool:
+        now = time.time()
+        span = {"start": f"{now - 600:.0f}", "end": f"{now:.0f}", "step": "5"}
+        return bool(ask(whole, "query_range", query=deploys, **span).json()["data"]["result"])
+
+    poll(marks, 30, "no mark of a deploy")
+
+
+def test_every_mark_can_be_asked_for(whole: Whole) -> None:
+    for query in (query for found in annotations().values() for query in found):
+        assert ask(whole, "query", query=query).status_code == 200, query
+
+
 def test_every_variable_has_values(whole: Whole) -> None:
-    variables: dict[str, Any] = {
-        f"{board['uid']}: {variable['name']}": variable["query"]
-        for board in BOARDS.values()
-        for variable in board["templating"]["list"]
-    }
     traffic(whole)
 
-    for where, query in variables.items():
-        found = re.fullmatch(r"label_values\((.+), (\w+)\)", str(query))
-        assert found, where
-        series, label = found.groups()
-        url = whole.layout.url("PROMETHEUS_SERVER_PORT", f"/api/v1/label/{label}/values")
-        values = poll(
-            lambda url=url, series=series: requests.get(
-                url, {"match[]": filled(series)}, timeout=10
+    for where, (series, label) in variables().items():
+        poll(
+            lambda series=series, label=label: ask(
+                whole, f"label/{label}/values", **{"match[]": series}
             ).json()["data"],
             30,
             f"{where} has no values",
         )
-        assert values
+
+
+def preview(prometheus: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "monitoring.grafana.preview", "--minutes", "2"]
+    return subprocess.run(
+        [*command, "--prometheus", prometheus, "--out", folder],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_preview_draws_every_dashboard_and_one_page(whole: Whole, tmp_path: Path) -> None:
+    traffic(whole)
+
+    result = preview(whole.layout.url("PROMETHEUS_SERVER_PORT"), tmp_path)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    page = (tmp_path / "index.html").read_text()
+    for uid, board in BOARDS.items():
+        assert (tmp_path / f"{uid}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"src='{uid}.png'" in page
+        assert board["title"] in page
+
+
+def test_the_preview_of_a_prometheus_that_is_away_says_so(tmp_path: Path) -> None:
+    result = preview(f"http://127.0.0.1:{free_port()}", tmp_path)
+
+    assert result.returncode == 1
+    assert "could not be asked (make up starts one)" in result.stdout
+    assert "Traceback" not in result.stderr

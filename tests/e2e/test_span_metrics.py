@@ -46,6 +46,18 @@ def test_spans_and_requests_agree(whole: Whole, counted: float) -> None:
     )
 
 
+def test_their_durations_agree(whole: Whole, counted: float) -> None:
+    """A span begins and ends some steps beside the clock of the metric."""
+    ours = REQUESTS.replace("requests_total", "request_duration_seconds_sum")
+    theirs = SPANS.replace("calls_total", "duration_seconds_sum")
+
+    poll(
+        lambda: abs(value(whole, theirs) - value(whole, ours)) < counted * 0.005,
+        60,
+        f"{value(whole, theirs)} s of spans, {value(whole, ours)} s of requests",
+    )
+
+
 def test_the_monitor_tab_has_its_figures(whole: Whole, counted: float) -> None:
     def figures() -> list[dict[str, Any]]:
         asked = {

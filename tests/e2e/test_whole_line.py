@@ -18,6 +18,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 CREATED = {"endpoint": "/api/v1/expenses/", "method": "POST", "status": "201"}
 
 
+def tags_of(span: dict[str, Any]) -> dict[str, Any]:
+    return {tag["key"]: tag["value"] for tag in span["tags"]}
+
+
 @pytest.fixture(scope="module")
 def created(whole: Whole) -> str:
     """The correlation ID of a request that created an expense."""
@@ -102,12 +106,23 @@ def test_jaeger_has_the_trace_with_its_statements(
     assert len(statements) == line["db_queries"]
 
 
+def test_postgresql_is_shown_as_client_spans(
+    spans: list[dict[str, Any]], line: dict[str, Any]
+) -> None:
+    statements = [tags_of(span) for span in spans if span["spanID"] != line["span_id"]]
+
+    assert {tags["span.kind"] for tags in statements} == {"client"}
+    assert {tags["db.system.name"] for tags in statements} == {"postgresql"}
+    insert = next(tags for tags in statements if tags["db.operation.name"] == "INSERT")
+    assert insert["db.query.text"].startswith('INSERT INTO "expenses_expense"')
+    assert "Lunch" not in insert["db.query.text"]
+
+
 def test_every_span_carries_the_correlation_id(
     spans: list[dict[str, Any]], line: dict[str, Any]
 ) -> None:
     for span in spans:
-        tags = {tag["key"]: tag["value"] for tag in span["tags"]}
-        assert tags["correlation_id"] == line["correlation_id"]
+        assert tags_of(span)["correlation_id"] == line["correlation_id"]
 
 
 def test_every_target_of_prometheus_is_up(whole: Whole) -> None:

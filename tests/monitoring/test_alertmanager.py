@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+import yaml
 
 from monitoring.alerts.generate import ALERTS
 from monitoring.render import HERE, render
@@ -150,7 +152,7 @@ def test_a_message_says_what_it_is_and_where_to_look(
 
 
 class Running:
-    """A real Alertmanager with the shipped configuration, sixty times as fast, and who it tells."""
+    """A real Alertmanager as shipped, thirty times as fast, and who it tells."""
 
     def __init__(self, layout: Layout) -> None:
         self.url = layout.url("ALERTMANAGER_PORT")
@@ -174,6 +176,17 @@ class Running:
             {},
         )
 
+    def muted(self, service: str) -> set[str]:
+        """The time intervals that keep a service's alerts from being told."""
+        groups = requests.get(f"{self.url}/api/v2/alerts/groups", timeout=5).json()
+        alerts = (alert for group in groups for alert in group["alerts"])
+        return {
+            name
+            for alert in alerts
+            if alert["labels"]["service"] == service
+            for name in alert["status"]["mutedBy"]
+        }
+
     def told(self, service: str) -> list[tuple[str, list[str]]]:
         """Receiver and alerts of each notification about a service."""
         if not self.kept.exists():
@@ -186,13 +199,19 @@ class Running:
         ]
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+@contextmanager
+def run(folder: Path, intervals: list[dict[str, Any]] | None = None) -> Iterator[Running]:
+    """The shipped configuration, with other times of planned work where they are given."""
     if find("alertmanager") is None:
         pytest.skip("not built: alertmanager (make tools)")
-    layout = Layout(tmp_path_factory.mktemp("am"), {name: free_port() for name in PORTS})
+    layout = Layout(folder, {name: free_port() for name in PORTS})
     layout.make()
     file = derived(layout.folder, speed=30, to=layout.address("NOTIFICATIONS_PORT"))
+    if intervals is not None:
+        content = yaml.safe_load(file.read_text())
+        (planned,) = content["time_intervals"]
+        planned["time_intervals"] = intervals
+        file.write_text(yaml.safe_dump(content))
     parts: list[Part] = [notifications(layout), alertmanager(layout, file)]
     try:
         for part in parts:
@@ -202,6 +221,21 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     finally:
         for part in parts:
             part.stop()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    # No work is planned, whatever the day that the tests run on.
+    with run(tmp_path_factory.mktemp("am"), []) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def at_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The same while work is planned."""
+    always = [{"weekdays": ["sunday:saturday"]}]
+    with run(tmp_path_factory.mktemp("am-work"), always) as started:
+        yield started
 
 
 def labels(name: str, service: str, **more: str) -> dict[str, str]:
@@ -246,6 +280,52 @@ def test_when_all_are_down_the_symptoms_are_held_back(running: Running) -> None:
         10,
         "not told once",
     )
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("cause", "effect"),
+    [
+        ("JaegerDown", "TelemetrySpansDropped"),
+        ("JaegerDown", "JaegerLosingSpans"),
+        ("AlertmanagerDown", "NotificationsFailing"),
+        ("AllInstancesDown", "ErrorBudgetFastBurn"),
+    ],
+)
+def test_what_follows_from_a_cause_is_held_back(running: Running, cause: str, effect: str) -> None:
+    name = f"{cause}-{effect}"
+
+    # A part of the stack is another service than the one that loses spans.
+    other = name if cause == "AllInstancesDown" else f"{name}-stack"
+    running.send(labels(cause, other), labels(effect, name))
+
+    poll(lambda: running.state(effect, name).get("inhibitedBy"), 10, "not inhibited")
+    assert running.state(cause, other)["inhibitedBy"] == []
+
+
+@pytest.mark.servers
+def test_warnings_wait_while_work_is_planned_and_what_is_critical_does_not(
+    at_work: Running,
+) -> None:
+    at_work.send(labels("HighMemoryUsage", "six"), labels("HighErrorRate", "seven"))
+
+    poll(lambda: at_work.told("seven"), 10, "nobody was told of what is critical")
+    poll(lambda: at_work.muted("six") == {"planned-work"}, 10, "not muted")
+    assert at_work.told("six") == []
+
+
+def test_planned_work_mutes_warnings_alone() -> None:
+    routes = yaml.safe_load(SHIPPED.read_text())["route"]["routes"]
+    every = [*routes, *(child for route in routes for child in route.get("routes", []))]
+
+    muted = {route["receiver"]: route.get("mute_time_intervals", []) for route in every}
+    assert muted == {
+        "dead-mans-switch": [],
+        "page-backend": [],
+        "page-platform": [],
+        "ticket-backend": ["planned-work"],
+        "ticket-platform": ["planned-work"],
+    }
 
 
 @pytest.mark.servers

@@ -117,6 +117,33 @@ def test_jaegers_variables_are_those_that_its_configuration_reads() -> None:
     assert set(services("stack")["jaeger"]["environment"]) <= read
 
 
+def test_how_long_spans_are_kept_can_be_chosen() -> None:
+    def kept(**variables: str) -> str | None:
+        found = resolved("whole", SECRETS | variables)["services"]["jaeger"]["environment"]
+        value: str | None = found.get("JAEGER_SPANS_TTL")
+        return value
+
+    assert kept(JAEGER_SPANS_TTL="24h") == "24h"
+    assert kept() is None, "an empty one would hide the default"
+
+
+@pytest.mark.parametrize(
+    ("service", "folder"),
+    [
+        ("prometheus", "/prometheus"),
+        ("alertmanager", "/alertmanager"),
+        ("jaeger", "/badger"),
+        ("grafana", "/var/lib/grafana"),
+        ("postgres", "/var/lib/postgresql"),
+    ],
+)
+def test_what_is_kept_is_on_a_volume(service: str, folder: str) -> None:
+    volumes = {v["target"]: v for v in services("whole")[service]["volumes"]}
+
+    assert volumes[folder]["type"] == "volume"
+    assert volumes[folder]["source"] == f"{service}-data"
+
+
 @pytest.mark.parametrize("missing", SECRETS)
 def test_a_missing_secret_stops_the_start_by_its_name(missing: str) -> None:
     rest = {name: value for name, value in SECRETS.items() if name != missing}

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+import requests
 import yaml
 
+from monitoring.alerts.table import PERIOD
 from monitoring.render import HERE, render, seconds
-from scripts.local.layout import ROOT, Layout
-from scripts.local.stack import prometheus
+from monitoring.tools.build import find
+from scripts.local.layout import PORTS, ROOT, Layout
+from scripts.local.stack import jaeger, prometheus
+from scripts.postgres import free_port
+from scripts.servers import poll
 
 COMPOSE = (HERE / "docker-compose.yml", ROOT / "docker-compose.yml")
 
@@ -37,7 +44,7 @@ def commands() -> list[str]:
 def test_samples_are_bounded_by_time_and_by_size() -> None:
     shipped = retention(HERE / "prometheus/prometheus.yml")
 
-    assert seconds(shipped["time"]) >= 86400
+    assert seconds(shipped["time"]) >= seconds(PERIOD), "error budgets are counted over it"
     assert re.fullmatch(r"\d+GB", shipped["size"])
 
 
@@ -69,3 +76,48 @@ def test_spans_are_forgotten_in_time() -> None:
     chosen = re.fullmatch(r"\$\{env:JAEGER_SPANS_TTL:-(\w+)\}", spans["ttl"]["spans"])
     assert chosen is not None
     assert seconds(chosen[1]) == 72 * 3600
+
+
+@pytest.mark.servers
+def test_a_real_jaeger_forgets_a_span_in_time(tmp_path: Path) -> None:
+    if find("jaeger") is None:
+        pytest.skip("not built: jaeger (make tools)")
+    layout = Layout(tmp_path, {name: free_port() for name in PORTS})
+    layout.make()
+    part = jaeger(layout)
+    part.environment["JAEGER_SPANS_TTL"] = "4s"
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+
+    def kept() -> bool:
+        url = layout.url("JAEGER_QUERY_PORT", f"/api/traces/{trace_id}")
+        return bool(requests.get(url, timeout=5).json().get("data"))
+
+    part.start()
+    try:
+        assert part.wait_until_ready(30), part.last_words()
+        url = layout.url("JAEGER_OTLP_HTTP_PORT", "/v1/traces")
+        requests.post(url, json=one_span(trace_id), timeout=5).raise_for_status()
+
+        poll(kept, 4, "it was never there")
+        poll(lambda: not kept(), 20, "it is still there")
+    finally:
+        part.stop()
+
+
+def one_span(trace_id: str) -> dict[str, Any]:
+    """An OTLP request with one span that ends now."""
+    now = time.time_ns()
+    span = {
+        "traceId": trace_id,
+        "spanId": "b7ad6b7169203331",
+        "name": "short",
+        "kind": 2,
+        "startTimeUnixNano": str(now - 10**6),
+        "endTimeUnixNano": str(now),
+    }
+    name = {"key": "service.name", "value": {"stringValue": "tests"}}
+    return {
+        "resourceSpans": [
+            {"resource": {"attributes": [name]}, "scopeSpans": [{"spans": [span]}]},
+        ]
+    }

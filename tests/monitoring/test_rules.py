@@ -112,6 +112,12 @@ def known_metrics() -> set[str]:
     return own | recorded | STACK_METRICS
 
 
+def test_a_recorded_series_is_named_by_level_metric_and_operations() -> None:
+    names = [rule["record"] for rule in rules() if "record" in rule]
+
+    assert [name for name in names if not re.fullmatch(r"[a-z_]+:[a-z_]+:[a-z0-9_]+", name)] == []
+
+
 def test_rules_use_metrics_that_exist() -> None:
     expressions = [rule["expr"] for rule in rules()]
 

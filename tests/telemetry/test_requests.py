@@ -111,6 +111,24 @@ def test_the_first_request_to_an_endpoint_starts_its_500_at_zero(
     assert 'http_requests_total{endpoint="/slow/",method="GET",status="500"} 0.0' in text
 
 
+def test_an_endpoint_counts_the_statements_of_its_requests_and_their_time(
+    client: Client, log_lines: Lines, sample: Sample
+) -> None:
+    labels = {"method": "GET", "endpoint": "/stream/"}
+    names = ("http_request_database_queries_total", "http_request_database_seconds_total")
+    before = [sample(name, **labels) for name in names]
+
+    b"".join(client.get("/stream/"))
+
+    line = request_line(log_lines)
+    queries, seconds = (
+        sample(name, **labels) - was for name, was in zip(names, before, strict=True)
+    )
+    assert line["db_queries"] > 0
+    assert queries == line["db_queries"]
+    assert seconds == pytest.approx(line["db_seconds"], abs=1e-6)
+
+
 def test_a_streamed_answer_counts_its_bytes_and_statements(
     client: Client, log_lines: Lines
 ) -> None:

@@ -175,7 +175,7 @@ def _repeated() -> list[Case]:
                 "slow with many rows. The log has a line with the statement and the line of code.",
                 "dashboard_url": f"endpoint-detail?from=now-1h&to=now{_AND_JOB}"
                 "&var-endpoint=%2Fx%2F",
-                "traces_url": "",
+                "traces_url": "&tags=%7B%22http.route%22%3A%22%2Fx%2F%22%7D",
             },
         ),
         Case(
@@ -208,7 +208,8 @@ def _upstream_failing() -> list[Case]:
             says={
                 "summary": "51.35% of the calls to rates.example.org fail",
                 "dashboard_url": f"api-performance?from=now-1h&to=now{_AND_JOB}",
-                "traces_url": _FAILED,
+                "traces_url": "&tags=%7B%22error%22%3A%22true%22%2C%22server.address%22%3A%22"
+                "rates.example.org%22%7D",
             },
         ),
         Case(
@@ -250,7 +251,8 @@ def _upstream_slow() -> list[Case]:
             says={
                 "summary": "One call in twenty to rates.example.org takes more than 4.875s",
                 "dashboard_url": f"api-performance?from=now-1h&to=now{_AND_JOB}",
-                "traces_url": "&minDuration=2.5s",
+                "traces_url": "&tags=%7B%22server.address%22%3A%22rates.example.org%22%7D"
+                "&minDuration=2.5s",
             },
         ),
         Case(name, "four in a hundred are slow", _call_durations((96, 4, 60)), silent="15m"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from monitoring.alerts.cases.case import Case, counter, gauge, histogram, series
 
-_OTHERS = 'count(ALERTS{alertname!~"Watchdog|APIEndpointDown|AllInstancesDown"})'
-_NONE = 'count(ALERTS{alertname!="Watchdog"})'
+#: Neither firing nor pending, at any evaluation.
+_OTHERS = 'count_over_time(ALERTS{alertname!~"Watchdog|APIEndpointDown|AllInstancesDown"}[20m])'
+_NONE = 'count_over_time(ALERTS{alertname!="Watchdog"}[20m])'
 
 
 def cases() -> list[Case]:

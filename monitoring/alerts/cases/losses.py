@@ -6,7 +6,7 @@ from monitoring.alerts.cases.case import Case, counter, series
 from monitoring.alerts.table import JOB
 
 _LABELS = {"job": JOB, "instance": "a"}
-_DASHBOARD = f"monitoring-itself?from=now-1h&to=now&var-job={JOB}&var-instance=a"
+_DASHBOARD = f"system-health?from=now-1h&to=now&var-job={JOB}&var-instance=a"
 _LINKS = {"dashboard_url": _DASHBOARD, "traces_url": ""}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from monitoring.alerts.cases.case import Case, counter, gauge, series
+from monitoring.alerts.stack import LOSING_DATA
 
 
 def cases() -> list[Case]:
@@ -164,13 +165,6 @@ def _notifications() -> list[Case]:
 def _losing_data() -> list[Case]:
     name = "PrometheusLosingData"
     prometheus = {"job": "prometheus", "instance": "h:1"}
-    metrics = (
-        "prometheus_tsdb_compactions_failed_total",
-        "prometheus_tsdb_wal_corruptions_total",
-        "prometheus_tsdb_wal_writes_failed_total",
-        "prometheus_tsdb_head_truncations_failed_total",
-        "prometheus_target_scrapes_exceeded_sample_limit_total",
-    )
     return [
         *(
             Case(
@@ -182,9 +176,9 @@ def _losing_data() -> list[Case]:
                 labels=prometheus,
                 says={"summary": "Prometheus at h:1 loses samples"},
             )
-            for metric in metrics
+            for metric in LOSING_DATA
         ),
-        Case(name, "it was long ago", {series(metrics[0], **prometheus): "7x80"}, silent="20m"),
+        Case(name, "it was long ago", {series(LOSING_DATA[0], **prometheus): "7x80"}, silent="20m"),
     ]
 
 

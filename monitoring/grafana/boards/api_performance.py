@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
+from monitoring.alerts.table import THRESHOLDS
 from monitoring.grafana.boards.common import board, error_share, quantile, rate
 from monitoring.grafana.panels import graph, number, query
 
+_CHOSEN = 'SELECTOR, endpoint=~"$endpoint"'
+_SECONDS = "http_request_duration_seconds"
+
 
 def make() -> dashboard.Dashboard:
-    seconds = "http_request_duration_seconds"
+    slow = THRESHOLDS["HighResponseTime"].above
+    endpoint_slow = THRESHOLDS["EndpointSlow"].above
+    failing, waiting = THRESHOLDS["UpstreamFailing"].above, THRESHOLDS["UpstreamSlow"].above
     return board(
         "api-performance",
         "API Performance Overview",
@@ -17,65 +23,92 @@ def make() -> dashboard.Dashboard:
         [
             number(
                 "95th percentile",
-                "One request in twenty takes longer. HighResponseTime is about more than 1 s.",
+                f"One request in twenty takes longer. HighResponseTime is about more than "
+                f"{slow:g} s.",
                 "s",
-                quantile(0.95, seconds),
-                warning=0.5,
-                critical=1,
+                quantile(0.95, _SECONDS, selector=_CHOSEN),
+                warning=slow / 2,
+                critical=slow,
             ),
             number(
                 "Requests a second",
                 "Answers of all kinds, health checks and scrapes left out.",
                 "reqps",
-                "sum(rate(http_requests_total{SELECTOR}[$__rate_interval]))",
+                f"sum(rate(http_requests_total{{{_CHOSEN}}}[$__rate_interval]))",
             ),
-            error_share(),
+            error_share(_CHOSEN),
             number(
                 "In progress",
-                "Requests being answered now.",
+                "Requests being answered now, to all endpoints.",
                 "short",
                 "sum(http_requests_in_progress{SELECTOR})",
             ),
             graph(
                 "Response time",
-                "Percentiles over all endpoints. A dot is a request: it leads to its trace.",
+                "Percentiles over the chosen endpoints. A dot is a request: it leads to its trace.",
                 "s",
                 [
-                    query(quantile(share, seconds), name, exemplars=share == 0.95)
+                    query(
+                        quantile(share, _SECONDS, selector=_CHOSEN), name, exemplars=share == 0.95
+                    )
                     for share, name in ((0.5, "median"), (0.95, "95th"), (0.99, "99th"))
                 ],
-                critical=1,
+                critical=slow,
             ),
             graph(
                 "Requests by status",
                 "Answers a second; 499 is a client that went away.",
                 "reqps",
-                [query(rate("http_requests_total", "status"), "{{status}}")],
+                [query(rate("http_requests_total", "status", _CHOSEN), "{{status}}")],
             ),
             graph(
                 "95th percentile by endpoint",
-                "Where the time goes.",
+                f"Where the time goes. EndpointSlow is about more than {endpoint_slow:g} s.",
                 "s",
                 [
                     query(
-                        quantile(0.95, seconds, "method, endpoint"),
+                        quantile(0.95, _SECONDS, "method, endpoint", _CHOSEN),
                         "{{method}} {{endpoint}}",
                         exemplars=True,
                     )
                 ],
-                critical=1,
+                critical=endpoint_slow,
             ),
             graph(
                 "Requests by endpoint",
                 "Answers a second.",
                 "reqps",
-                [query(rate("http_requests_total", "method, endpoint"), "{{method}} {{endpoint}}")],
+                [
+                    query(
+                        rate("http_requests_total", "method, endpoint", _CHOSEN),
+                        "{{method}} {{endpoint}}",
+                    )
+                ],
             ),
             graph(
                 "Outgoing calls",
-                "Time of calls to other services, 95th percentile by host.",
+                "Time of calls to other services, 95th percentile by host. UpstreamSlow is about "
+                f"more than {waiting:g} s.",
                 "s",
                 [query(quantile(0.95, "http_client_request_duration_seconds", "host"), "{{host}}")],
+                critical=waiting,
+            ),
+            graph(
+                "Share of failed outgoing calls",
+                "No answer, none in time, or a 5xx, by host. UpstreamFailing is about more than "
+                f"{failing:.0%}.",
+                "percentunit",
+                [
+                    query(
+                        "(sum by (host) (rate(http_client_requests_total{SELECTOR, "
+                        'status=~"5..|error|timeout"}[$__rate_interval])) '
+                        f"or 0 * {rate('http_client_requests_total', 'host')}) "
+                        f"/ {rate('http_client_requests_total', 'host')}",
+                        "{{host}}",
+                    )
+                ],
+                critical=failing,
             ),
         ],
+        ["endpoint"],
     )

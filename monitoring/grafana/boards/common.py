@@ -9,22 +9,40 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as models
 
 from monitoring.alerts.table import JOB, THRESHOLDS
-from monitoring.grafana.panels import PROMETHEUS, number
+from monitoring.alerts.words import bound
+from monitoring.grafana.panels import PROMETHEUS, SELECTOR, graph, number, query
 
-#: Variables beside job and instance: name, and the series and label that give its values.
+#: Variables beside job and instance: the series that give their values.
 EXTRA = {
-    "endpoint": 'http_requests_total{job="$job"}',
-    "slo": 'slo:objective:ratio{job="$job"}',
+    "endpoint": "http_requests_total{SELECTOR}",
+    "slo": 'slo:objective:ratio{job=~"$job"}',
 }
 
 #: What an annotation says; the SDK has no field for it, so it is added when the JSON is written.
-ANNOTATIONS = {"Deploys": "{{instance}} was started anew", "Alerts": "{{alertname}} {{severity}}"}
+ANNOTATIONS = {
+    "Deploys": "{{version}} {{commit}} is there",
+    "Starts": "{{instance}} was started",
+    "Alerts": "{{alertname}} {{severity}}",
+}
+_BUILDS = "count by (version, commit) (build_info{SELECTOR}"
 
 
 def board(
-    uid: str, title: str, question: str, panels: list[Any], extra: Sequence[str] = ()
+    uid: str,
+    title: str,
+    question: str,
+    panels: list[Any],
+    extra: Sequence[str] = (),
+    *,
+    jobs: str | None = JOB,
+    one: str = "",
+    instances: bool = True,
 ) -> dashboard.Dashboard:
-    """A dashboard that answers ``question``; its first panel is the answer."""
+    """A dashboard that answers ``question``; its first panel is the answer.
+
+    ``extra`` are variables beside job and instance, of which ``one`` takes a single value. ``jobs``
+    is the job at the beginning, None means all. Recorded series know no ``instances``.
+    """
     made = (
         dashboard.Dashboard(title)
         .uid(uid)
@@ -33,6 +51,7 @@ def board(
         .refresh("30s")
         .time("now-1h", "now")
         .timezone("browser")
+        .tooltip(models.DashboardCursorSync.CROSSHAIR)
         .readonly()
         .link(
             dashboard.DashboardLink("Expense tracker")
@@ -42,25 +61,26 @@ def board(
             .keep_time(True)
             .include_vars(True)
         )
-        .annotation(
-            _annotation(
-                "Deploys",
-                "blue",
-                'changes(process_start_time_seconds{job="$job", instance=~"$instance"}[1m]) > 0',
-            )
-        )
-        .annotation(
-            _annotation(
-                "Alerts",
-                "red",
-                'ALERTS{alertstate="firing", severity=~"critical|warning"}',
-            )
-        )
-        .with_variable(_variable("job", "up", JOB, multi=False))
-        .with_variable(_variable("instance", 'up{job="$job"}', None, multi=True))
     )
+    chosen = SELECTOR if instances else 'job=~"$job"'
+    for name, color, expression in (
+        # What was not there two minutes ago: a new version, or an old one that came back.
+        ("Deploys", "blue", f"{_BUILDS}) unless {_BUILDS} offset 2m)"),
+        ("Starts", "purple", "changes(process_start_time_seconds{SELECTOR}[1m]) > 0"),
+        ("Alerts", "red", 'ALERTS{alertstate="firing", severity=~"critical|warning"}'),
+    ):
+        made = made.annotation(_annotation(name, color, expression.replace("SELECTOR", chosen)))
+    made = made.with_variable(
+        dashboard.DatasourceVariable("datasource")
+        .label("Data source")
+        .type("prometheus")
+        .current(models.VariableOption(text="Prometheus", value="prometheus"))
+    )
+    made = made.with_variable(_variable("job", "up", first=jobs))
+    if instances:
+        made = made.with_variable(_variable("instance", 'up{job=~"$job"}'))
     for name in extra:
-        made = made.with_variable(_variable(name, EXTRA[name], None, multi=True))
+        made = made.with_variable(_variable(name, EXTRA[name], several=name != one))
     for panel in panels:
         made = made.with_panel(panel)
     return made
@@ -77,38 +97,85 @@ def _annotation(name: str, color: str, expression: str) -> dashboard.AnnotationQ
     )
 
 
-def _variable(name: str, series: str, first: str | None, *, multi: bool) -> Any:
+def _variable(name: str, series: str, *, first: str | None = None, several: bool = True) -> Any:
     variable = (
         dashboard.QueryVariable(name)
-        .label(name)
+        .label(name.capitalize())
         .datasource(PROMETHEUS)
-        .query(f"label_values({series}, {name})")
+        .query(f"label_values({series.replace('SELECTOR', SELECTOR)}, {name})")
         .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
     )
-    if multi:
-        return variable.multi(True).include_all(True)
-    return variable.current(models.VariableOption(text=first or "", value=first or ""))
+    if several:
+        variable = variable.multi(True).include_all(True).all_value(".+")
+        text, value = (first, first) if first else ("All", "$__all")
+        variable = variable.current(models.VariableOption(text=[text], value=[value]))
+    return variable
 
 
-def error_share() -> Any:
+def error_share(selector: str = "SELECTOR") -> Any:
+    """One number: how many of the answers are 5xx."""
+    limit = THRESHOLDS["HighErrorRate"].above
     return number(
         "Share of 5xx answers",
-        f"HighErrorRate is about more than {THRESHOLDS['HighErrorRate'].above:.0%}.",
+        f"HighErrorRate is about more than {limit:.0%}.",
         "percentunit",
-        'sum(rate(http_requests_total{SELECTOR, status=~"5.."}[$__rate_interval])) '
-        "/ sum(rate(http_requests_total{SELECTOR}[$__rate_interval]))",
-        warning=0.01,
-        critical=THRESHOLDS["HighErrorRate"].above,
+        f'sum(rate(http_requests_total{{{selector}, status=~"5.."}}[$__rate_interval])) '
+        f"/ sum(rate(http_requests_total{{{selector}}}[$__rate_interval]))",
+        warning=limit / 10,
+        critical=limit,
     )
 
 
-def quantile(share: float, metric: str, by: str = "") -> str:
+def repeated(selector: str = "SELECTOR") -> Any:
+    """N+1 over time, counted as the alert counts it."""
+    limit = THRESHOLDS["RepeatedQueries"]
+    return graph(
+        "Repeated queries (N+1)",
+        f"Statement shapes that ran too often within one request, in {bound(limit.window)}. "
+        f"RepeatedQueries is about more than {limit.above:g}. No data is good news.",
+        "short",
+        [
+            query(
+                "sum by (endpoint) "
+                f"(increase(http_repeated_queries_total{{{selector}}}[{limit.window}]))",
+                "{{endpoint}}",
+            )
+        ],
+        warning=limit.above,
+    )
+
+
+def losses() -> Any:
+    """What the service's telemetry lost over time, counted as the alerts count it."""
+    limit = THRESHOLDS["TelemetrySpansDropped"]
+
+    def lost(metric: str, by: str) -> str:
+        return f"sum by ({by}) (increase({metric}{{SELECTOR}}[{limit.window}]))"
+
+    return graph(
+        "Losses of the service's telemetry",
+        f"Spans and series that were dropped, and files that could not be read, in "
+        f"{bound(limit.window)}. An alert is about any.",
+        "short",
+        [
+            query(lost("telemetry_spans_dropped_total", "reason"), "spans {{reason}}"),
+            query(lost("telemetry_series_dropped_total", "metric") + " > 0", "series {{metric}}"),
+            query(
+                f"sum(increase(telemetry_store_unreadable_total{{SELECTOR}}[{limit.window}]))",
+                "unreadable files",
+            ),
+        ],
+        warning=1,
+    )
+
+
+def quantile(share: float, metric: str, by: str = "", selector: str = "SELECTOR") -> str:
     labels = f"le, {by}" if by else "le"
     return (
         f"histogram_quantile({share}, "
-        f"sum by ({labels}) (rate({metric}_bucket{{SELECTOR}}[$__rate_interval])))"
+        f"sum by ({labels}) (rate({metric}_bucket{{{selector}}}[$__rate_interval])))"
     )
 
 
-def rate(metric: str, by: str) -> str:
-    return f"sum by ({by}) (rate({metric}{{SELECTOR}}[$__rate_interval]))"
+def rate(metric: str, by: str, selector: str = "SELECTOR") -> str:
+    return f"sum by ({by}) (rate({metric}{{{selector}}}[$__rate_interval]))"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from monitoring.grafana.boards.common import board, quantile, rate
+from monitoring.alerts.table import THRESHOLDS
+from monitoring.grafana.boards.common import board, quantile, rate, repeated
 from monitoring.grafana.panels import graph, number, query
 
 
@@ -12,6 +13,8 @@ def make() -> dashboard.Dashboard:
     seconds = "database_query_duration_seconds"
     connections = "database_connections_total{SELECTOR}[$__rate_interval]"
     errors = "database_connection_errors_total{SELECTOR}[$__rate_interval]"
+    slow = THRESHOLDS["SlowDatabase"].above
+    failing = THRESHOLDS["DatabaseConnectionErrors"].above
     return board(
         "database-performance",
         "Database Performance",
@@ -19,11 +22,12 @@ def make() -> dashboard.Dashboard:
         [
             number(
                 "95th percentile of statements",
-                "One statement in twenty takes longer.",
+                "One statement in twenty takes longer. SlowDatabase is about more than "
+                f"{slow:g} s.",
                 "s",
                 quantile(0.95, seconds),
-                warning=0.05,
-                critical=0.5,
+                warning=slow / 10,
+                critical=slow,
             ),
             number(
                 "Statements a second",
@@ -33,19 +37,19 @@ def make() -> dashboard.Dashboard:
             ),
             number(
                 "Share of failed connections",
-                "DatabaseConnectionErrors is about more than 5 %.",
+                f"DatabaseConnectionErrors is about more than {failing:.0%}.",
                 "percentunit",
-                f"sum(rate({errors})) / sum(rate({connections}))",
-                warning=0.01,
-                critical=0.05,
+                f"(sum(rate({errors})) or vector(0)) / sum(rate({connections}))",
+                warning=failing / 5,
+                critical=failing,
             ),
             number(
                 "Waiting for a connection",
-                "Threads that wait because the pool has none to give.",
+                "Threads that wait because the pool has none to give. ConnectionPoolExhausted is "
+                "about any, for two minutes.",
                 "short",
                 "sum(database_pool_requests_waiting{SELECTOR})",
                 warning=1,
-                critical=5,
             ),
             graph(
                 "Statement time by table",
@@ -58,7 +62,7 @@ def make() -> dashboard.Dashboard:
                         exemplars=True,
                     )
                 ],
-                critical=0.5,
+                critical=slow,
             ),
             graph(
                 "Statements by table",
@@ -83,7 +87,8 @@ def make() -> dashboard.Dashboard:
             ),
             graph(
                 "Errors",
-                "Failed statements and connections a second, by the driver's exception.",
+                "Failed statements and connections a second, by the driver's exception. No data is "
+                "good news.",
                 "ops",
                 [
                     query(rate("database_errors_total", "type"), "statement {{type}}"),
@@ -91,10 +96,16 @@ def make() -> dashboard.Dashboard:
                 ],
             ),
             graph(
-                "Repeated queries (N+1)",
-                "Statement shapes that ran too often within one request, by endpoint.",
-                "ops",
-                [query(rate("http_repeated_queries_total", "endpoint"), "{{endpoint}}")],
+                "Database time by endpoint",
+                "Seconds of statements in each second: which endpoint makes the database work.",
+                "s",
+                [
+                    query(
+                        rate("http_request_database_seconds_total", "method, endpoint"),
+                        "{{method}} {{endpoint}}",
+                    )
+                ],
             ),
+            repeated(),
         ],
     )

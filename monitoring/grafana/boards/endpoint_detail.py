@@ -1,14 +1,14 @@
-"""What does one endpoint do: how often, how quickly, how well?"""
+"""What does one endpoint do: how quickly, how often, how well, with which SQL?"""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
 from monitoring.alerts.table import THRESHOLDS
-from monitoring.grafana.boards.common import board
+from monitoring.grafana.boards.common import board, rate, repeated
 from monitoring.grafana.panels import graph, heat, number, query
 
-_SELECTOR = 'SELECTOR, endpoint=~"$endpoint"'
+_SELECTOR = 'SELECTOR, endpoint="$endpoint"'
 _REQUESTS = f"http_requests_total{{{_SELECTOR}}}[$__rate_interval]"
 _FAILED = f'http_requests_total{{{_SELECTOR}, status=~"5.."}}[$__rate_interval]'
 _BUCKETS = f"http_request_duration_seconds_bucket{{{_SELECTOR}}}[$__rate_interval]"
@@ -18,12 +18,16 @@ def _percentile(share: float) -> str:
     return f"histogram_quantile({share}, sum by (le) (rate({_BUCKETS})))"
 
 
+def _each(metric: str) -> str:
+    return rate(metric, "method", _SELECTOR)
+
+
 def make() -> dashboard.Dashboard:
     slow, failing = THRESHOLDS["EndpointSlow"].above, THRESHOLDS["EndpointFailing"].above
     return board(
         "endpoint-detail",
         "Endpoint Detail",
-        "What does the chosen endpoint do: how quickly, how often, how well?",
+        "What does the chosen endpoint do: how quickly, how often, how well, with which SQL?",
         [
             number(
                 "95th percentile",
@@ -77,7 +81,8 @@ def make() -> dashboard.Dashboard:
             ),
             graph(
                 "Errors by exception",
-                "The exception's class, or http_5xx where an answer was a 5xx without one.",
+                "The exception's class, or http_5xx where an answer was a 5xx without one. No data "
+                "is good news.",
                 "ops",
                 [
                     query(
@@ -87,17 +92,50 @@ def make() -> dashboard.Dashboard:
                 ],
             ),
             graph(
-                "Repeated queries (N+1)",
-                "Statement shapes that ran too often within one request, a second.",
-                "ops",
+                "Statements of a request",
+                "SQL statements that a request runs, on average. A step is a release that asks the "
+                "database more often.",
+                "short",
                 [
                     query(
-                        "sum by (endpoint) (rate(http_repeated_queries_total"
-                        f"{{{_SELECTOR}}}[$__rate_interval]))",
-                        "{{endpoint}}",
+                        f"{_each('http_request_database_queries_total')} "
+                        f"/ {_each('http_requests_total')}",
+                        "{{method}}",
                     )
                 ],
             ),
+            graph(
+                "Time of a request",
+                "On average, and how much of it is SQL.",
+                "s",
+                [
+                    query(
+                        f"{_each('http_request_duration_seconds_sum')} "
+                        f"/ {_each('http_request_duration_seconds_count')}",
+                        "{{method}} altogether",
+                    ),
+                    query(
+                        f"{_each('http_request_database_seconds_total')} "
+                        f"/ {_each('http_requests_total')}",
+                        "{{method}} SQL",
+                    ),
+                ],
+                critical=slow,
+            ),
+            graph(
+                "Share of 5xx answers over time",
+                f"EndpointFailing is about more than {failing:.0%}.",
+                "percentunit",
+                [
+                    query(
+                        f"sum by (method) (rate({_FAILED})) / {_each('http_requests_total')}",
+                        "{{method}}",
+                    )
+                ],
+                critical=failing,
+            ),
+            repeated(_SELECTOR),
         ],
         ["endpoint"],
+        one="endpoint",
     )

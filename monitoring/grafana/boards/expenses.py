@@ -1,4 +1,4 @@
-"""What happens to expenses: what is created, and how does it go on?"""
+"""What happens to expenses: what is created, submitted, approved and rejected?"""
 
 from __future__ import annotations
 
@@ -8,23 +8,40 @@ from monitoring.grafana.boards.common import board, rate
 from monitoring.grafana.panels import graph, number, query
 
 
+def _moved(to: str) -> str:
+    moves = f'expenses_status_changes_total{{SELECTOR, to_status="{to}"}}'
+    return f"sum(increase({moves}[1d])) or vector(0)"
+
+
 def make() -> dashboard.Dashboard:
     return board(
         "expenses",
         "Expenses",
-        "What happens to expenses: what is created, approved, rejected, and changed by code?",
+        "What happens to expenses: what is created, submitted, approved and rejected?",
         [
             number(
                 "Created in the last day",
                 "Expenses that clients and importers made.",
                 "short",
-                "sum(increase(expenses_created_total{SELECTOR}[1d]))",
+                "sum(increase(expenses_created_total{SELECTOR}[1d])) or vector(0)",
             ),
             number(
-                "Moved in the last day",
-                "Changes of status, of all kinds.",
+                "Submitted in the last day",
+                "Expenses that wait for an approval since, or were decided already.",
                 "short",
-                "sum(increase(expenses_status_changes_total{SELECTOR}[1d]))",
+                _moved("submitted"),
+            ),
+            number(
+                "Approved in the last day",
+                "By people with the permission to do so.",
+                "short",
+                _moved("approved"),
+            ),
+            number(
+                "Rejected in the last day",
+                "Sent back to their owner.",
+                "short",
+                _moved("rejected"),
             ),
             graph(
                 "Created by currency",

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from monitoring.grafana.boards.common import board, rate
+from monitoring.alerts.stack import LOSING_DATA
+from monitoring.alerts.table import THRESHOLDS
+from monitoring.alerts.words import bound
+from monitoring.grafana.boards.common import board, losses, rate
 from monitoring.grafana.panels import graph, number, query
 
-_STACK = 'job=~"prometheus|alertmanager|jaeger"'
+
+def _last_hour(metric: str) -> str:
+    return f"(sum(increase({metric}{{SELECTOR}}[1h])) or vector(0))"
 
 
 def make() -> dashboard.Dashboard:
@@ -20,65 +25,74 @@ def make() -> dashboard.Dashboard:
                 "Targets down",
                 "Instances of the service and parts of the stack that do not answer their scrape.",
                 "short",
-                "count(up == 0) or vector(0)",
-                warning=1,
+                "count(up{SELECTOR} == 0) or vector(0)",
                 critical=1,
             ),
             number(
                 "Rules that failed in the last hour",
                 "Evaluations with an error. RuleEvaluationFailing is about any.",
                 "short",
-                "sum(increase(prometheus_rule_evaluation_failures_total[1h]))",
+                _last_hour("prometheus_rule_evaluation_failures_total"),
                 critical=1,
             ),
             number(
                 "Notifications that failed in the last hour",
-                "From Prometheus to Alertmanager, and from there to people.",
+                "From Prometheus to Alertmanager, and from there to people. NotificationsFailing "
+                "is about any.",
                 "short",
-                "sum(increase(prometheus_notifications_errors_total[1h])) "
-                "+ sum(increase(alertmanager_notifications_failed_total[1h]))",
+                f"{_last_hour('prometheus_notifications_errors_total')} "
+                f"+ {_last_hour('alertmanager_notifications_failed_total')}",
                 critical=1,
             ),
             number(
                 "Spans lost in the last hour",
                 "Spans of the service that did not reach Jaeger.",
                 "short",
-                "sum(increase(telemetry_spans_dropped_total{SELECTOR}[1h]))",
+                _last_hour("telemetry_spans_dropped_total"),
                 warning=1,
             ),
             graph(
                 "Up",
-                "1 is a part that answers.",
+                "1 is a target that answers its scrape.",
                 "short",
-                [query(f"up{{{_STACK}}}", "{{job}} {{instance}}")],
+                [query("up{SELECTOR}", "{{job}} {{instance}}")],
+                floor=1,
             ),
             graph(
                 "Scrape duration",
-                "Time that Prometheus takes to read a target.",
+                "Time that Prometheus takes to read a target; after 10 s it gives up.",
                 "s",
-                [query("scrape_duration_seconds", "{{job}} {{instance}}")],
+                [query("scrape_duration_seconds{SELECTOR}", "{{job}} {{instance}}")],
                 warning=1,
+                critical=10,
             ),
             graph(
                 "Samples a second",
                 "What Prometheus stores.",
                 "ops",
-                [query("sum(rate(prometheus_tsdb_head_samples_appended_total[5m]))", "samples")],
+                [
+                    query(
+                        rate("prometheus_tsdb_head_samples_appended_total", "instance"),
+                        "{{instance}}",
+                    )
+                ],
             ),
             graph(
                 "Series",
-                "Series that Prometheus holds in memory.",
+                "Series that Prometheus holds in memory: 100,000 of them take 260 MB.",
                 "short",
-                [query("sum(prometheus_tsdb_head_series)", "series")],
+                [query("prometheus_tsdb_head_series{SELECTOR}", "{{instance}}")],
+                warning=200_000,
             ),
             graph(
                 "Evaluation of rules",
-                "Time that a group of rules takes, against its interval of 15 s.",
+                "Time that a group of rules takes; RuleEvaluationFailing is about one that takes "
+                "longer than its interval of 15 s.",
                 "s",
                 [
                     query(
-                        'label_replace(prometheus_rule_group_last_duration_seconds, "group", "$1", '
-                        '"rule_group", ".*;(.*)")',
+                        "label_replace(prometheus_rule_group_last_duration_seconds{SELECTOR}, "
+                        '"group", "$1", "rule_group", ".*;(.*)")',
                         "{{group}}",
                     )
                 ],
@@ -86,37 +100,63 @@ def make() -> dashboard.Dashboard:
                 critical=15,
             ),
             graph(
+                "Losses of Prometheus",
+                "What could not be written or was refused, in "
+                f"{bound(THRESHOLDS['PrometheusLosingData'].window)}. PrometheusLosingData is "
+                "about any.",
+                "short",
+                [
+                    query(
+                        f"sum by (instance) (increase({metric}{{SELECTOR}}"
+                        f"[{THRESHOLDS['PrometheusLosingData'].window}]))",
+                        metric.removeprefix("prometheus_").removesuffix("_total").replace("_", " "),
+                    )
+                    for metric in LOSING_DATA
+                ],
+                critical=1,
+            ),
+            graph(
                 "Notifications",
-                "Sent by Alertmanager, a second.",
+                "What Alertmanager sent and could not send, a second.",
                 "ops",
                 [
                     query(
-                        "sum by (integration) (rate(alertmanager_notifications_total[5m])) > 0",
+                        rate("alertmanager_notifications_total", "integration") + " > 0",
                         "{{integration}}",
-                    )
+                    ),
+                    query(
+                        "sum(rate(alertmanager_notifications_failed_total{SELECTOR}"
+                        "[$__rate_interval]))",
+                        "failed",
+                    ),
                 ],
+            ),
+            graph(
+                "Configuration loaded",
+                "0 is a part that runs on its old configuration: ConfigurationNotLoaded.",
+                "short",
+                [
+                    query(
+                        f"{job}_config_last_reload_successful{{SELECTOR}}", "{{job}} {{instance}}"
+                    )
+                    for job in ("prometheus", "alertmanager")
+                ],
+                floor=1,
             ),
             graph(
                 "Spans in Jaeger",
-                "Received and refused, a second.",
+                "Received, refused and not stored, a second. JaegerLosingSpans is about the last "
+                "two.",
                 "ops",
                 [
-                    query("sum(rate(otelcol_receiver_accepted_spans_total[5m]))", "received"),
-                    query("sum(rate(otelcol_receiver_refused_spans_total[5m]))", "refused"),
-                ],
-            ),
-            graph(
-                "Losses of the service's telemetry",
-                "Spans and series that were dropped, a second.",
-                "ops",
-                [
-                    query(rate("telemetry_spans_dropped_total", "reason"), "spans {{reason}}"),
+                    query(rate("otelcol_receiver_accepted_spans_total", "instance"), "received"),
+                    query(rate("otelcol_receiver_refused_spans_total", "instance"), "refused"),
                     query(
-                        rate("telemetry_series_dropped_total", "metric") + " > 0",
-                        "series {{metric}}",
+                        rate("otelcol_exporter_send_failed_spans_total", "instance"), "not stored"
                     ),
                 ],
-                warning=0.001,
             ),
+            losses(),
         ],
+        jobs=None,
     )

@@ -9,7 +9,8 @@ from monitoring.alerts.words import bound
 from monitoring.grafana.boards.common import board
 from monitoring.grafana.panels import graph, number, query
 
-_CHOSEN = 'job="$job", slo=~"$slo"'
+#: Recorded over all instances: they have no label ``instance``.
+_CHOSEN = 'job=~"$job", slo=~"$slo"'
 
 
 def make() -> dashboard.Dashboard:
@@ -57,6 +58,7 @@ def make() -> dashboard.Dashboard:
                 "Falls with each broken request, and recovers as old ones leave the period.",
                 "percentunit",
                 [query(f"slo:error_budget_remaining:ratio{{{_CHOSEN}}}", "{{slo}} {{sli}}")],
+                floor=0.25,
                 least=None,
             ),
             graph(
@@ -85,4 +87,5 @@ def make() -> dashboard.Dashboard:
             ),
         ],
         ["slo"],
+        instances=False,
     )

@@ -4,41 +4,67 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from monitoring.grafana.boards.common import board, rate
+from monitoring.alerts.table import THRESHOLDS
+from monitoring.alerts.words import bound
+from monitoring.grafana.boards.common import board, losses, rate
 from monitoring.grafana.panels import graph, number, query
 
 
 def make() -> dashboard.Dashboard:
+    memory = THRESHOLDS["HighMemoryUsage"].above
+    restarts = THRESHOLDS["WorkerRestartLoop"]
     return board(
         "system-health",
         "System Health",
         "Are all instances up, and do they have what they need?",
         [
             number(
-                "Instances up",
-                "APIEndpointDown is about an instance that does not answer its scrape.",
+                "Instances down",
+                "Those that do not answer their scrape; APIEndpointDown is about any.",
                 "short",
-                "sum(up{SELECTOR})",
+                "count(up{SELECTOR} == 0) or vector(0)",
+                critical=1,
             ),
             number(
                 "Largest worker",
-                "HighMemoryUsage is about more than 500 MB.",
-                "bytes",
+                f"HighMemoryUsage is about more than {memory / 1e6:.0f} MB.",
+                "decbytes",
                 "max(process_worker_max_resident_memory_bytes{SELECTOR})",
-                warning=400e6,
-                critical=500e6,
+                warning=0.8 * memory,
+                critical=memory,
             ),
             number(
                 "Workers",
-                "Processes that answer requests.",
+                "Processes that answer requests, of all chosen instances.",
                 "short",
                 "sum(process_workers{SELECTOR})",
+                floor=1,
             ),
             number(
-                "Up since",
+                "Last start",
                 "Start of the instance that was started last.",
                 "dateTimeFromNow",
                 "max(process_start_time_seconds{SELECTOR}) * 1000",
+            ),
+            graph(
+                "Up",
+                "1 is an instance that answers its scrape.",
+                "short",
+                [query("up{SELECTOR}", "{{instance}}")],
+                floor=1,
+            ),
+            graph(
+                "Memory",
+                "All processes of an instance, shared pages counted once, and its largest worker.",
+                "decbytes",
+                [
+                    query("process_resident_memory_bytes{SELECTOR}", "{{instance}} all"),
+                    query(
+                        "process_worker_max_resident_memory_bytes{SELECTOR}",
+                        "{{instance}} largest worker",
+                    ),
+                ],
+                critical=memory,
             ),
             graph(
                 "CPU",
@@ -47,30 +73,37 @@ def make() -> dashboard.Dashboard:
                 [query(rate("process_cpu_seconds_total", "instance"), "{{instance}}")],
             ),
             graph(
-                "Memory",
-                "All processes of an instance, shared pages counted once, and its largest worker.",
-                "bytes",
+                "Worker starts",
+                f"In {bound(restarts.window)}, and how many WorkerRestartLoop is about.",
+                "short",
                 [
-                    query("process_resident_memory_bytes{SELECTOR}", "{{instance}} all"),
                     query(
-                        "process_worker_max_resident_memory_bytes{SELECTOR}",
-                        "{{instance}} largest worker",
+                        "sum by (instance) "
+                        f"(increase(process_worker_starts_total{{SELECTOR}}[{restarts.window}]))",
+                        "{{instance}}",
+                    ),
+                    query(
+                        f"{restarts.above:g} * max by (instance) "
+                        f"(max_over_time(process_workers{{SELECTOR}}[{restarts.window}]))",
+                        "{{instance}} alert",
                     ),
                 ],
-                critical=500e6,
             ),
             graph(
                 "File descriptors",
-                "Open ones, and how many there may be.",
-                "short",
+                "The share in use of those that an instance may open.",
+                "percentunit",
                 [
-                    query("process_open_fds{SELECTOR}", "{{instance}} open"),
-                    query("process_max_fds{SELECTOR}", "{{instance}} allowed"),
+                    query(
+                        "process_open_fds{SELECTOR} / process_max_fds{SELECTOR}",
+                        "{{instance}}",
+                    )
                 ],
+                warning=0.8,
             ),
             graph(
                 "What runs",
-                "Version and commit of each instance; a step is a deploy.",
+                "Instances of each version and commit; a crossing of lines is a deploy.",
                 "short",
                 [
                     query(
@@ -78,22 +111,14 @@ def make() -> dashboard.Dashboard:
                     )
                 ],
             ),
-            graph(
-                "Telemetry's own losses",
-                "Spans and series that were dropped, a second.",
-                "ops",
-                [
-                    query(rate("telemetry_spans_dropped_total", "reason"), "spans {{reason}}"),
-                    query(rate("telemetry_series_dropped_total", "metric"), "series {{metric}}"),
-                ],
-                warning=0.001,
-            ),
+            losses(),
             graph(
                 "Scrape duration",
-                "Time that Prometheus takes to read an instance.",
+                "Time that Prometheus takes to read an instance; after 10 s it gives up.",
                 "s",
                 [query("scrape_duration_seconds{SELECTOR}", "{{instance}}")],
                 warning=1,
+                critical=10,
             ),
         ],
     )

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from monitoring.tools.build import find
+from scripts.drill.drill import drill
 from scripts.drill.faults import BY_NAME
 from scripts.drill.field import Field
-from scripts.drill.run import drill
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

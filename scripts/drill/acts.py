@@ -33,8 +33,8 @@ def send(path: str, *, times: int = 1) -> Act:
 
 
 def all_down(it: Field) -> None:
-    _part(it.api).stop()
-    _part(it.second).stop()
+    _kill(it.api)
+    _kill(it.second)
 
 
 def all_up(it: Field) -> None:
@@ -43,7 +43,7 @@ def all_up(it: Field) -> None:
 
 
 def first_anew(it: Field) -> None:
-    _part(it.api).stop()
+    _kill(it.api)
     first_up(it)
 
 
@@ -55,7 +55,7 @@ def first_up(it: Field) -> None:
 
 
 def one_down(it: Field) -> None:
-    _part(it.second).stop()
+    _kill(it.second)
 
 
 def one_up(it: Field) -> None:
@@ -63,8 +63,14 @@ def one_up(it: Field) -> None:
 
 
 def token_wanted(it: Field) -> None:
+    """An instance is taken out, and put back with a token that Prometheus does not have."""
+    it.point_prometheus_at(it.instance())
+    address = it.instance(second=True)
+    poll(lambda: address not in it.scraped(), 30, lambda: f"Prometheus still scrapes {address}")
     one_down(it)
     it.second = it.start_second(METRICS_TOKEN="drill-" + "0" * 32)
+    it.point_prometheus_at(it.instance(), address)
+    poll(lambda: address in it.scraped(), 30, lambda: f"Prometheus does not know of {address}")
 
 
 def token_gone(it: Field) -> None:
@@ -231,11 +237,10 @@ def part_again(name: str) -> Act:
 
 
 def kill_part(name: str) -> Act:
-    """A stop in order takes seconds, in which it still answers."""
-
     def act(it: Field) -> None:
-        signal_part(name, signal.SIGKILL)(it)
-        end_part(name)(it)
+        assert it.stack is not None
+        _kill(it.stack.parts[name])
+        it.stack.end(name)
 
     return act
 
@@ -300,3 +305,8 @@ def no_bad_rule(it: Field) -> None:
 def _part(part: Part | None) -> Part:
     assert part is not None
     return part
+
+
+def _kill(part: Part | None) -> None:
+    """A stop in order takes seconds, in which it still answers."""
+    _part(part).stop(0)

@@ -5,22 +5,24 @@ from __future__ import annotations
 from scripts.drill.fault import Companions
 
 _BURNS = "what fails or is too slow uses up an error budget"
+_REMEMBERS = "its windows of hours and days hold the fault after it has ended, too"
 
 FAILING: Companions = {
     "HighErrorRate": "the requests that fail are more than a tenth of all",
     "EndpointFailing": "requests to single endpoints fail",
     "ErrorBudgetFastBurn": _BURNS,
-    "ErrorBudgetSlowBurn": _BURNS,
+    "ErrorBudgetSlowBurn": _REMEMBERS,
 }
-SLOW: Companions = {
+WAITING: Companions = {
     "HighResponseTime": "the slow answers are more than one in twenty of all",
     "EndpointSlow": "requests to single endpoints are slow",
-    "ErrorBudgetFastBurn": _BURNS,
-    "ErrorBudgetSlowBurn": _BURNS,
 }
-#: A database that gives no connection, or gives it late.
-NO_DATABASE: Companions = {
-    **FAILING,
-    **SLOW,
+#: A database that answers late.
+SLOW_DATABASE: Companions = {
+    **WAITING,
+    "ErrorBudgetFastBurn": _BURNS,
+    "ErrorBudgetSlowBurn": _REMEMBERS,
     "ConnectionPoolExhausted": "requests wait for a connection, up to three seconds each",
 }
+#: A database that gives no connection.
+NO_DATABASE: Companions = {**FAILING, **SLOW_DATABASE}

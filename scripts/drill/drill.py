@@ -19,6 +19,8 @@ from scripts.drill.watch import watched
 
 #: Seconds to look on after the alert came: what else fires, and who is told how often.
 _LOOK_ON = 4.0
+#: Seconds of full-length time: the longest window of an alert, and some.
+_ENDS_WITHIN = 900.0
 
 
 @dataclass
@@ -58,13 +60,17 @@ def drill(it: Field, fault: Fault) -> Result:
             _make(it, fault, since, result)
         except (RuntimeError, requests.RequestException) as error:
             result.problems.append(str(error))
-        over, over_at = time.monotonic(), time.time()
+        over = time.monotonic()
         fault.end(it)
         try:
-            poll(lambda: _is_over(it, fault), 180, lambda: f"{fault.alert} does not end")
+            poll(
+                lambda: _is_over(it, fault),
+                _ENDS_WITHIN / it.speed + 60,
+                lambda: f"{fault.alert} does not end",
+            )
             result.resolved = time.monotonic() - over
             if result.notifications and not _held_back(fault, seen):
-                judge.told_of_the_end(it, fault, over_at)
+                judge.told_of_the_end(it, fault, since)
         except RuntimeError as error:
             result.problems.append(str(error))
     fault.after(it)
@@ -90,6 +96,8 @@ def _make(it: Field, fault: Fault, since: float, result: Result) -> None:
         if fault.told:
             result.notifications, problems = judge.notifications(it, fault, since)
             result.problems += problems
+        if _is_over(it, fault):
+            result.problems.append("it ended before the fault did")
 
 
 @contextmanager

@@ -42,9 +42,7 @@ class Fault:
     companions: Companions = field(default_factory=lambda: MappingProxyType({}))
     #: Seconds, not compressed, until the service itself shows the fault.
     lag: float = 0.0
-    #: Seconds of full-length time until the data shows the fault.
-    reach: float = 0.0
-    #: Why there is a lag or a reach.
+    #: Why there is a lag.
     because: str = ""
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     #: Part of what Prometheus says of its targets (``lastError``) while the alert fires.
@@ -64,7 +62,7 @@ class Fault:
 
         Two scrapes, because a rate needs two samples, and an evaluation, which is as often.
         """
-        return (self.hold + self.reach) / speed + 2 * scrape + scrape + self.lag
+        return self.hold / speed + 2 * scrape + scrape + self.lag
 
     @property
     def most_told(self) -> int:
@@ -73,6 +71,6 @@ class Fault:
         own = RULES[self.alert]["labels"]
         joins = any(
             all(RULES[name]["labels"][label] == own[label] for label in ("service", "severity"))
-            for name in self.companions
+            for name in self.companions.keys() - {self.alert}
         )
         return 2 if joins else 1

@@ -5,12 +5,10 @@ from __future__ import annotations
 import signal
 
 from scripts.drill import acts
-from scripts.drill.companions import FAILING, NO_DATABASE, SLOW
+from scripts.drill.companions import FAILING, NO_DATABASE, SLOW_DATABASE, WAITING
 from scripts.drill.fault import Fault
 
-_POOL = (
-    "a request waits 3 s for a connection before it fails, and the first failures begin a series"
-)
+_POOL = "a request waits 3 s for a connection before it fails"
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
@@ -20,7 +18,7 @@ FAULTS: tuple[Fault, ...] = (
         begin=acts.database_away,
         end=acts.database_back,
         companions=NO_DATABASE,
-        lag=6,
+        lag=3,
         because=_POOL,
         panels=("database_connection_errors_total",),
     ),
@@ -31,7 +29,7 @@ FAULTS: tuple[Fault, ...] = (
         begin=acts.refuse_database,
         end=acts.accept_database,
         companions=NO_DATABASE,
-        lag=6,
+        lag=3,
         because=_POOL,
     ),
     Fault(
@@ -40,12 +38,9 @@ FAULTS: tuple[Fault, ...] = (
         "SlowDatabase",
         begin=acts.delay_database(0.8),
         end=acts.delay_database(0),
-        companions={
-            **NO_DATABASE,
-            "DatabaseConnectionErrors": "a connection is in use longer than others wait for it",
-        },
-        lag=4,
-        because="a request of several statements ends after seconds",
+        companions=SLOW_DATABASE,
+        lag=2,
+        because="statements are counted when their request ends, and it has several",
     ),
     Fault(
         "pool-exhausted",
@@ -85,7 +80,7 @@ FAULTS: tuple[Fault, ...] = (
         "EndpointSlow",
         before=acts.send("/api/v1/demo/faults/slow/?seconds=0"),
         keep=acts.send("/api/v1/demo/faults/slow/?seconds=4", times=6),
-        companions=SLOW,
+        companions={"HighResponseTime": WAITING["HighResponseTime"]},
         lag=4,
         because="its requests end after 4 s",
         labels={"endpoint": "/api/v1/demo/faults/slow/", "method": "GET"},
@@ -108,7 +103,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "api-stopped",
-        "both instances are stopped",
+        "both instances are killed",
         "AllInstancesDown",
         begin=acts.all_down,
         end=acts.all_up,
@@ -117,7 +112,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "instance-stopped",
-        "one of two instances is stopped",
+        "one of two instances is killed",
         "APIEndpointDown",
         begin=acts.one_down,
         end=acts.one_up,
@@ -154,7 +149,7 @@ FAULTS: tuple[Fault, ...] = (
         begin=acts.delay_rates(3),
         keep=acts.send("/api/v1/demo/rates/USD/", times=6),
         end=acts.delay_rates(0),
-        companions=SLOW,
+        companions=WAITING,
         lag=3,
         because="its answers come after 3 s",
         labels={"host": "127.0.0.1"},
@@ -179,7 +174,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "scrape-refused",
-        "one instance is started with a token that Prometheus does not have",
+        "one instance comes back with a token that Prometheus does not have",
         "APIEndpointDown",
         begin=acts.token_wanted,
         end=acts.token_gone,

@@ -112,12 +112,17 @@ class Field(System):
         self._renew("alertmanager")
         self._renew("prometheus")
         self._await_stack()
-        poll(self._is_well, 60, lambda: f"the system is not well: {self._ills()}")
+        poll(self._is_well, 60 + 60 / self.speed, lambda: f"the system is not well: {self._ills()}")
         # Prometheus needs seconds to find its targets, which is long in compressed time: what it
         # said meanwhile must not be in a group of Alertmanager.
         self._renew("alertmanager")
         self._await_stack()
-        poll(lambda: self.told().keys() == {"Watchdog"}, 30, lambda: f"told {self.told().keys()}")
+        # Prometheus says again what fires once a minute.
+        poll(
+            lambda: self.told().keys() == {"Watchdog"},
+            30 + 90 / self.speed,
+            lambda: f"told {self.told().keys()}",
+        )
         before()
         # Rates need a few samples before something changes.
         time.sleep(8 * self.scrape)

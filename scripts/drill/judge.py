@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -105,21 +106,25 @@ def notifications(it: Field, fault: Fault, since: float) -> tuple[int, list[str]
     return len(found), problems
 
 
-def told_of_the_end(it: Field, fault: Fault, over: float) -> None:
+def told_of_the_end(it: Field, fault: Fault, since: float) -> None:
     """Raises RuntimeError when nobody hears that the alert is over."""
     poll(
-        lambda: _about(it, fault, over, "resolved"),
+        lambda: _about(it, fault, since, "resolved"),
         _turn(it),
         lambda: f"nobody was told that {fault.alert} is over",
     )
 
 
 def _about(it: Field, fault: Fault, since: float, status: str) -> list[dict[str, Any]]:
+    """Notifications about the alert of this fault: one of the same name that began before, while
+    Prometheus was looking for its targets, is another."""
     return [
         each
         for each in it.notifications(since)
         if any(
-            alert["labels"]["alertname"] == fault.alert and alert["status"] == status
+            alert["labels"]["alertname"] == fault.alert
+            and alert["status"] == status
+            and datetime.fromisoformat(alert["startsAt"]).timestamp() > since
             for alert in each["alerts"]
         )
     ]

@@ -27,9 +27,7 @@ def faults() -> str:
         "|---|---|---|---|---|",
     ]
     for fault in FAULTS:
-        more = [f"{fault.lag:g} s"] if fault.lag else []
-        more += [f"{fault.reach:g} s at full length"] if fault.reach else []
-        why = f"{' and '.join(more)}: {fault.because}" if more else "-"
+        why = f"{fault.lag:g} s: {fault.because}" if fault.lag else "-"
         lines.append(
             f"| `{fault.name}` | {fault.what} | {fault.alert} "
             f"| {RULES[fault.alert]['labels']['severity']} | {why} |"
@@ -42,7 +40,8 @@ def companions() -> str:
     reasons: dict[tuple[str, str], list[str]] = {}
     for fault in FAULTS:
         for alert, reason in fault.companions.items():
-            reasons.setdefault((alert, reason), []).append(fault.name)
+            if alert != fault.alert:
+                reasons.setdefault((alert, reason), []).append(fault.name)
     lines = ["| alert | may fire as well during | because |", "|---|---|---|"]
     lines += [
         f"| {alert} | {', '.join(f'`{name}`' for name in names)} | {reason} |"
@@ -59,12 +58,14 @@ def times(drill: dict[str, Any]) -> str:
         return f"{seconds:.1f} ({seconds * factor / 60:.1f} min)"
 
     lines = [
-        "| fault | alert, its `for` | came after | allowed | over after | told | also fired |",
-        "|---|---|---|---|---|---|---|",
+        "| fault | alert, its `for` | made in | came after | allowed | over after | told "
+        "| also fired |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| `{result['fault']}` | {result['alert']}, {result['hold'] / 60:g} min "
-        f"| {both(result['fired'])} | {both(result['allowed'])} | {both(result['resolved'])} "
+        f"| {result['made']:.1f} | {both(result['fired'])} | {both(result['allowed'])} "
+        f"| {both(result['resolved'])} "
         f"| {result['notifications']} | {', '.join(result['companions']) or '-'} |"
         for result in drill["results"]
     ]

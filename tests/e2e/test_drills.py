@@ -14,6 +14,7 @@ from monitoring.tools.build import find
 from scripts.drill.drill import drill
 from scripts.drill.faults import BY_NAME
 from scripts.drill.field import Field
+from scripts.drill.run import FACTOR
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -27,7 +28,7 @@ def field() -> Iterator[Field]:
         pytest.skip(f"not built: {', '.join(missing)} (make tools)")
     environment = dict(os.environ)
     folder = Path(tempfile.mkdtemp(prefix="expense-tracker-drill-"))
-    it = Field(folder, 30, lambda _line: None)
+    it = Field(folder, FACTOR, lambda _line: None)
     try:
         it.start()
         yield it

@@ -103,18 +103,27 @@ class Field(System):
 
     # The monitoring stack
 
-    def renew(self) -> None:
-        """Prometheus and Alertmanager anew, without data; wait until all is well."""
+    def renew(self, before: Callable[[], None] = lambda: None) -> None:
+        """Prometheus and Alertmanager anew, without data; wait until all is well.
+
+        ``before`` is done then, early enough that the data knows of it.
+        """
         assert self.stack is not None
         self._renew("alertmanager")
         self._renew("prometheus")
         self._await_stack()
-        poll(self._is_well, 60, lambda: f"the system is not well: {self._ills()}")
+        poll(self._is_well, 60 + 60 / self.speed, lambda: f"the system is not well: {self._ills()}")
         # Prometheus needs seconds to find its targets, which is long in compressed time: what it
         # said meanwhile must not be in a group of Alertmanager.
         self._renew("alertmanager")
         self._await_stack()
-        poll(lambda: self.told().keys() == {"Watchdog"}, 30, lambda: f"told {self.told().keys()}")
+        # Prometheus says again what fires once a minute.
+        poll(
+            lambda: self.told().keys() == {"Watchdog"},
+            30 + 90 / self.speed,
+            lambda: f"told {self.told().keys()}",
+        )
+        before()
         # Rates need a few samples before something changes.
         time.sleep(8 * self.scrape)
 
@@ -153,6 +162,11 @@ class Field(System):
             ills.append("not two instances")
         return ills + sorted(name for name in self.firing() if name != "Watchdog")
 
+    def scraped(self) -> set[str]:
+        """Addresses that Prometheus scrapes now."""
+        targets = self.prometheus("targets", state="active")["activeTargets"]
+        return {target["labels"]["instance"] for target in targets}
+
     def _is_well(self) -> bool:
         return not self._ills()
 
@@ -176,17 +190,20 @@ class Field(System):
         except requests.RequestException:
             return 0
 
-    def prometheus(self, path: str, **query: str) -> Any:
+    def prometheus(
+        self, path: str, *, session: requests.Session | None = None, **query: str
+    ) -> Any:
+        """What Prometheus' API answers; a session of the thread's own where it is another one."""
         url = self.layout.url("PROMETHEUS_SERVER_PORT", f"/api/v1/{path}")
-        answer = self.session.get(url, params=query, timeout=10)
+        answer = (session or self.session).get(url, params=query, timeout=10)
         answer.raise_for_status()
         return answer.json()["data"]
 
-    def firing(self, state: str = "firing") -> dict[str, list[dict[str, Any]]]:
-        """Prometheus' alerts in a state, by name."""
+    def firing(self, session: requests.Session | None = None) -> dict[str, list[dict[str, Any]]]:
+        """Prometheus' alerts that fire, by name."""
         found: dict[str, list[dict[str, Any]]] = {}
-        for alert in self.prometheus("alerts")["alerts"]:
-            if alert["state"] == state:
+        for alert in self.prometheus("alerts", session=session)["alerts"]:
+            if alert["state"] == "firing":
                 found.setdefault(alert["labels"]["alertname"], []).append(alert)
         return found
 

@@ -10,6 +10,8 @@ import requests
 
 from scripts.traffic import Visitor
 
+#: As many as the two instances have: with more, requests that wait for a database that is away
+#: would hold back the scrapes, whose time limit is compressed while their waiting is not.
 _THREADS = 16
 #: Seconds between two looks at the rate.
 _TICK = 0.05

@@ -1,4 +1,4 @@
-"""The last full results of ``make drill`` and ``make quiet`` as a page of the docs.
+"""The faults, and the last full results of ``make drill`` and ``make quiet``, in the docs.
 
 python -m scripts.drill.page drill.json quiet.json
 """
@@ -10,51 +10,108 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scripts.drill.faults import BY_NAME
+from scripts.drill.fault import RULES
+from scripts.drill.faults import FAULTS
+from scripts.drill.quiet import EXPECTED
 from scripts.local.layout import ROOT
 
 PAGE = ROOT / "docs/drills.md"
 #: What stands after it in the page is written anew.
-MARK = "<!-- results: python -m scripts.drill.page drill.json quiet.json -->"
+MARK = "<!-- written by: python -m scripts.drill.page drill.json quiet.json -->"
 
 
-def results(drill: dict[str, Any], quiet: dict[str, Any]) -> str:
-    factor = drill["factor"]
+def faults() -> str:
+    """Every fault, the alert that must come, and what more time than usual it may take."""
     lines = [
-        f"## Last results: {drill['machine']}, factor {factor:g}",
-        "",
-        "Seconds as measured, in brackets minutes at full length.",
-        "",
-        "| fault | what is done | alert | came after | allowed | over after | told | also fired |",
-        "|---|---|---|---|---|---|---|---|",
+        "| fault | what is done | alert | severity | more time, because |",
+        "|---|---|---|---|---|",
     ]
-    for result in drill["results"]:
-        because = BY_NAME[result["fault"]].because
+    for fault in FAULTS:
+        why = f"{fault.lag:g} s: {fault.because}" if fault.lag else "-"
         lines.append(
-            f"| `{result['fault']}` | {result['what']} | {result['alert']} "
-            f"| {result['fired']:.1f} ({result['fired'] * factor / 60:.1f} min) "
-            f"| {result['allowed']:.1f}" + (f" ({because})" if because else "") + " "
-            f"| {result['resolved']:.1f} | {result['notifications']} "
-            f"| {', '.join(result['companions']) or '-'} |"
+            f"| `{fault.name}` | {fault.what} | {fault.alert} "
+            f"| {RULES[fault.alert]['labels']['severity']} | {why} |"
         )
+    return "\n".join(lines)
+
+
+def companions() -> str:
+    """Which other alerts may fire during which faults, and why."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for fault in FAULTS:
+        for alert, reason in fault.companions.items():
+            if alert != fault.alert:
+                reasons.setdefault((alert, reason), []).append(fault.name)
+    lines = ["| alert | may fire as well during | because |", "|---|---|---|"]
     lines += [
-        f"\n{each['fault']}: {', '.join(each['problems'])}"
-        for each in drill["results"]
-        if each["problems"]
-    ]
-    lines += [
-        "",
-        "Told is the number of notifications that named the alert while it fired; 0 where a "
-        "critical",
-        "alert of the same service held the warning back, or where Alertmanager was away.",
-        "",
-        f"## The quiet hour: {quiet['machine']}, factor {quiet['factor']:g}",
-        "",
-        "```",
-        *quiet["lines"],
-        "```",
+        f"| {alert} | {', '.join(f'`{name}`' for name in names)} | {reason} |"
+        for (alert, reason), names in sorted(reasons.items())
     ]
     return "\n".join(lines)
+
+
+def times(drill: dict[str, Any]) -> str:
+    """What ``make drill`` measured: seconds, and in brackets minutes at full length."""
+    factor = drill["factor"]
+
+    def both(seconds: float) -> str:
+        return f"{seconds:.1f} ({seconds * factor / 60:.1f} min)"
+
+    lines = [
+        "| fault | alert, its `for` | made in | came after | allowed | over after | told "
+        "| also fired |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{result['fault']}` | {result['alert']}, {result['hold'] / 60:g} min "
+        f"| {result['made']:.1f} | {both(result['fired'])} | {both(result['allowed'])} "
+        f"| {both(result['resolved'])} "
+        f"| {result['notifications']} | {', '.join(result['companions']) or '-'} |"
+        for result in drill["results"]
+    ]
+    lines += [
+        f"\n**{result['fault']}**: {'; '.join(result['problems'])}"
+        for result in drill["results"]
+        if result["problems"]
+    ]
+    return "\n".join(lines)
+
+
+def hour(quiet: dict[str, Any]) -> str:
+    """What ``make quiet`` did and saw."""
+    lines = ["| phase | minutes | answers | beside it | fired |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {phase['what']} | {phase['minutes']:g} | {phase['answers']} | {phase['did'] or '-'} "
+        f"| {', '.join(phase['fired']) or 'nothing'} |"
+        for phase in quiet["phases"]
+    ]
+    return "\n".join(lines)
+
+
+def content(drill: dict[str, Any], quiet: dict[str, Any]) -> str:
+    return "\n\n".join(
+        [
+            "## The faults",
+            faults(),
+            "## Expected companions",
+            "From a fault's beginning until its alert is over nothing else may fire but these.",
+            companions(),
+            "## Last results",
+            f"{drill['machine']}; factor {drill['factor']:g}. Seconds as measured, in brackets "
+            "minutes at full length.",
+            times(drill),
+            "Told is the number of notifications that named the alert while it fired: 0 where "
+            "something critical of the\nsame service held the warning back, or where Alertmanager "
+            "was away.",
+            "## The last quiet hour",
+            f"{quiet['machine']}; factor {quiet['factor']:g}: the hour takes "
+            f"{60 / quiet['factor']:g} minutes.",
+            hour(quiet),
+            f"Result: {quiet['result']}. Warnings that are expected on such a day: "
+            + ("; ".join(f"{name}: {why}" for name, why in EXPECTED.items()) or "none")
+            + ".",
+        ]
+    )
 
 
 def main() -> int:
@@ -63,7 +120,7 @@ def main() -> int:
         return 2
     drill, quiet = (json.loads(Path(name).read_text()) for name in sys.argv[1:])
     head = PAGE.read_text().partition(MARK)[0]
-    PAGE.write_text(f"{head}{MARK}\n\n{results(drill, quiet)}\n")
+    PAGE.write_text(f"{head}{MARK}\n\n{content(drill, quiet)}\n")
     return 0
 
 

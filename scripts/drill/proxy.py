@@ -17,7 +17,7 @@ class Proxy:
     def __init__(self, port: int, target: int) -> None:
         self.port = port
         self.target = target
-        #: Seconds that each chunk of the server's answer is held back.
+        #: Seconds that the server's answer is held back.
         self.delay = 0.0
         self._listener: socket.socket | None = None
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
@@ -84,10 +84,11 @@ class Proxy:
                 for key, _ in waiting.select():
                     source = key.fileobj
                     assert isinstance(source, socket.socket)
+                    if source is server and self.delay:
+                        # Slept first: what the server sends meanwhile is late no second time.
+                        time.sleep(self.delay)
                     try:
                         data = source.recv(_CHUNK)
-                        if data and source is server and self.delay:
-                            time.sleep(self.delay)
                         key.data.sendall(data)
                     except OSError:
                         return

@@ -15,16 +15,15 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import requests
 
 from scripts.drill.field import Field
+from scripts.drill.watch import watched
 from scripts.local.machine import machine
 from scripts.local.system import StartError
 from scripts.postgres import PostgresError
@@ -104,54 +103,37 @@ PHASES = (
 )
 
 
-@contextmanager
-def watched(it: Field) -> Iterator[dict[str, list[str]]]:
-    """Alerts that fire meanwhile, by name, with their severity and summary."""
-    seen: dict[str, list[str]] = {}
-    ended = threading.Event()
+@dataclass
+class Seen:
+    """What a phase did, and the alerts that fired: their severity and summary by name."""
 
-    def look() -> None:
-        while not ended.wait(it.scrape / 2):
-            try:
-                firing = it.firing()
-            except requests.RequestException as error:
-                firing = {}
-                seen["Prometheus did not answer"] = ["critical", str(error)]
-            for name, alerts in firing.items():
-                first = alerts[0]
-                seen.setdefault(
-                    name, [first["labels"]["severity"], first["annotations"]["summary"]]
-                )
+    what: str
+    minutes: float
+    answers: str
+    did: str
+    fired: dict[str, list[str]]
 
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        thread.join(20)
-        seen.pop("Watchdog", None)
+    def lines(self) -> list[str]:
+        did = f"; {self.did}" if self.did else ""
+        return [f"{self.what}, {self.minutes:g} min: {self.answers}{did}"] + [
+            f"    {severity}: {name}: {summary} ({EXPECTED.get(name, 'not expected')})"
+            for name, (severity, summary) in self.fired.items()
+        ]
 
 
-def hour(it: Field, say: Callable[[str], None]) -> dict[str, list[str]]:
-    """All phases; the alerts that fired."""
-    assert it.load is not None
-    it.renew()
-    fired: dict[str, list[str]] = {}
-    for phase in PHASES:
-        it.load.rate = phase.rate
-        it.load.seen.clear()
-        lasts = phase.minutes * 60 / it.speed
-        ends = time.monotonic() + lasts
-        with watched(it) as seen:
-            did = phase.act(it, lasts) if phase.act else ""
-            time.sleep(max(ends - time.monotonic(), 0))
-        answers = ", ".join(f"{count} x {what}" for what, count in sorted(it.load.seen.items()))
-        say(f"{phase.what}, {phase.minutes:g} min: {answers}" + (f"; {did}" if did else ""))
-        for name, (severity, summary) in seen.items():
-            say(f"    {severity}: {name}: {summary} ({EXPECTED.get(name, 'not expected')})")
-        fired |= seen
-    return fired
+def live(it: Field, phase: Phase) -> Seen:
+    """One phase of the hour."""
+    load = it.load
+    assert load is not None
+    load.rate = phase.rate
+    load.seen.clear()
+    lasts = phase.minutes * 60 / it.speed
+    ends = time.monotonic() + lasts
+    with watched(it) as fired:
+        did = phase.act(it, lasts) if phase.act else ""
+        time.sleep(max(ends - time.monotonic(), 0))
+    answers = ", ".join(f"{count} x {what}" for what, count in sorted(load.seen.items()))
+    return Seen(phase.what, phase.minutes, answers, did, fired)
 
 
 def unexpected(fired: dict[str, list[str]]) -> list[str]:
@@ -162,39 +144,54 @@ def unexpected(fired: dict[str, list[str]]) -> list[str]:
     )
 
 
+def hour(it: Field) -> tuple[list[Seen], str]:
+    """All phases, and what must not be, in a line; empty when all is well."""
+    phases: list[Seen] = []
+    it.renew()
+    for phase in PHASES:
+        seen = live(it, phase)
+        phases.append(seen)
+        print("\n".join(seen.lines()), flush=True)
+    wrong = sorted({name for seen in phases for name in unexpected(seen.fired)})
+    return phases, ", ".join(wrong)
+
+
 def main() -> int:
     factor = number("FACTOR", 12, 1, 30)
     folder = Path(tempfile.mkdtemp(prefix="expense-tracker-quiet-"))
     said: list[str] = []
     it = Field(folder, factor, said.append)
-    lines: list[str] = []
-
-    def say(line: str) -> None:
-        lines.append(line)
-        print(line, flush=True)
-
-    wrong = ["it did not run to its end"]
+    phases: list[Seen] = []
+    wrong = "it did not run to its end"
     try:
         it.start()
-        say(f"an hour in {60 / factor:.1f} minutes, rules {factor:g} times as fast as shipped")
-        wrong = unexpected(hour(it, say))
-        say(f"FAIL: {', '.join(wrong)}" if wrong else "ok: nothing fired that should not")
-    except (StartError, PostgresError, RuntimeError) as error:
+        print(f"an hour in {60 / factor:.1f} minutes, rules {factor:g} times as fast as shipped")
+        phases, wrong = hour(it)
+    except (StartError, PostgresError, RuntimeError, requests.RequestException) as error:
         print(f"make quiet: {error}\n" + "\n".join(said[-5:]))
     finally:
         it.stop()
-        if wrong:
-            print(f"logs are in {it.layout.logs}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-    if name := os.environ.get("REPORT", ""):
-        content = {
-            "machine": machine(),
-            "factor": factor,
-            "lines": lines,
-        }
-        Path(name).write_text(json.dumps(content, indent=1) + "\n")
+    result = f"FAIL: {wrong}" if wrong else "ok, nothing fired that should not"
+    print(result)
+    if wrong:
+        print(f"logs are in {it.layout.logs}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    report(phases, factor, result)
     return 1 if wrong else 0
+
+
+def report(phases: list[Seen], factor: float, result: str) -> None:
+    """What was seen as JSON, where ``REPORT`` names a file."""
+    if not (name := os.environ.get("REPORT", "")):
+        return
+    content = {
+        "machine": machine(),
+        "factor": factor,
+        "phases": [asdict(phase) for phase in phases],
+        "result": result,
+    }
+    Path(name).write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,31 +5,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from scripts.drill import panels
+from scripts.drill.faults import FAULTS
 from tests.monitoring.test_dashboard_lint import targets
 from tests.monitoring.test_dashboards import BOARDS
 
-#: Queries that only trouble gives data, by how they begin: the drill that makes it.
-#: ``test_drills.py`` runs each of these drills and sees the data.
-NEEDS_FAULT = {
-    "sum by (type) (rate(database_errors_total": "all-errors",
-    "sum by (metric) (increase(telemetry_series_dropped_total": "series-flood",
-}
-_VARIABLES = {
-    "$job": ".+",
-    "$instance": ".+",
-    # One of all: which endpoint a person chooses is not known here.
-    '="$endpoint"': '=~".+"',
-    "$endpoint": ".+",
-    "$slo": ".+",
-    "$__rate_interval": "20s",
-}
+#: Queries that only trouble gives data, by a metric in them, and the drill that makes it. The drill
+#: itself looks whether they show it.
+NEEDS_FAULT = {metric: fault.name for fault in FAULTS for metric in fault.panels}
 
 
 def filled(query: str) -> str:
     """A query with values in place of its variables."""
-    for name, value in _VARIABLES.items():
-        query = query.replace(name, value)
-    return query
+    return panels.filled(query, "20s")
 
 
 def queries() -> dict[str, str]:
@@ -39,8 +27,8 @@ def queries() -> dict[str, str]:
 
 def needing(fault: str) -> list[str]:
     """The queries that this drill gives data."""
-    begins = tuple(begin for begin, name in NEEDS_FAULT.items() if name == fault)
-    return [query for query in queries() if query.startswith(begins)] if begins else []
+    metrics = [metric for metric, name in NEEDS_FAULT.items() if name == fault]
+    return [query for query in queries() if any(metric in query for metric in metrics)]
 
 
 def annotations() -> dict[str, set[str]]:

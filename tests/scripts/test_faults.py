@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from scripts.drill import quiet
-from scripts.drill.faults import FAULTS, Fault
-from scripts.drill.run import RULES
+from scripts.drill.fault import RULES, Fault
+from scripts.drill.faults import BY_NAME, FAULTS
 
 
 def test_there_are_twenty_faults_at_least() -> None:
@@ -16,7 +16,23 @@ def test_there_are_twenty_faults_at_least() -> None:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_names_alerts_that_exist(fault: Fault) -> None:
     assert {fault.alert, *fault.companions} <= set(RULES)
-    assert bool(fault.lag) == bool(fault.because)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_gives_a_reason_for_time_and_company(fault: Fault) -> None:
+    assert bool(fault.lag or fault.reach) == bool(fault.because)
+    assert all(len(reason) > 10 for reason in fault.companions.values())
+
+
+def test_an_alert_may_take_its_hold_two_scrapes_and_one_evaluation() -> None:
+    fault = BY_NAME["instance-stopped"]
+
+    assert fault.allowed(speed=1, scrape=15) == 60 + 2 * 15 + 15
+
+
+def test_an_alert_whose_group_nobody_joins_is_told_once() -> None:
+    assert BY_NAME["instance-stopped"].most_told == 1
+    assert BY_NAME["database-stopped"].most_told == 2
 
 
 def test_the_quiet_hour_is_an_hour() -> None:

@@ -1,0 +1,312 @@
+"""What is done to the system: signals, broken networks, the demo's switch. No metric is written."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from scripts.drill.fault import Act
+from scripts.drill.field import Field, poll
+from scripts.local.parts import Part
+from scripts.postgres import free_port
+from telemetry import processes
+
+# Requests
+
+
+def send(path: str, *, times: int = 1) -> Act:
+    """Requests side by side, so that slow ones do not make each other wait."""
+
+    def act(it: Field) -> None:
+        with ThreadPoolExecutor(times) as pool:
+            list(pool.map(lambda _: it.get(path), range(times)))
+
+    return act
+
+
+# Instances and their workers
+
+
+def all_down(it: Field) -> None:
+    _kill(it.api)
+    _kill(it.second)
+
+
+def all_up(it: Field) -> None:
+    first_up(it)
+    one_up(it)
+
+
+def first_anew(it: Field) -> None:
+    _kill(it.api)
+    first_up(it)
+
+
+def first_up(it: Field) -> None:
+    api = _part(it.api)
+    api.start()
+    if not api.wait_until_ready(30):
+        raise RuntimeError(f"the first instance did not start: {api.last_words()}")
+
+
+def one_down(it: Field) -> None:
+    _kill(it.second)
+
+
+def one_up(it: Field) -> None:
+    it.second = it.start_second()
+
+
+def token_wanted(it: Field) -> None:
+    """An instance is taken out, and put back with a token that Prometheus does not have."""
+    it.point_prometheus_at(it.instance())
+    address = it.instance(second=True)
+    poll(lambda: address not in it.scraped(), 30, lambda: f"Prometheus still scrapes {address}")
+    one_down(it)
+    it.second = it.start_second(METRICS_TOKEN="drill-" + "0" * 32)
+    it.point_prometheus_at(it.instance(), address)
+    poll(lambda: address in it.scraped(), 30, lambda: f"Prometheus does not know of {address}")
+
+
+def token_gone(it: Field) -> None:
+    one_down(it)
+    one_up(it)
+
+
+def kill_worker(it: Field) -> None:
+    for worker in it.workers()[:1]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+
+
+def kill_workers(times: int) -> Act:
+    """One after the other, each when the one before was replaced."""
+
+    def act(it: Field) -> None:
+        before = set(it.workers())
+        number = len(before)
+
+        def replaced() -> bool:
+            now = set(it.workers())
+            return bool(now - before) and len(now) >= number
+
+        for _ in range(times):
+            before = set(it.workers())
+            kill_worker(it)
+            poll(replaced, 20, lambda: "gunicorn does not replace a killed worker")
+
+    return act
+
+
+def leak_memory(above: float) -> Act:
+    """100 MB at a time until a worker holds more than ``above`` bytes."""
+
+    def act(it: Field) -> None:
+        def enough() -> bool:
+            sizes = [found.resident_bytes for pid in it.workers() if (found := processes.stat(pid))]
+            if max(sizes, default=0) > above:
+                return True
+            it.get("/api/v1/demo/faults/memory/?mb=100")
+            return False
+
+        poll(enough, 60, lambda: "no worker grew")
+
+    return act
+
+
+def new_workers(it: Field) -> None:
+    it.new_workers()
+    # The old ones answer what they began.
+    time.sleep(1)
+
+
+# The database
+
+
+def database_away(it: Field) -> None:
+    assert it.database is not None
+    it.database.stop()
+
+
+def database_back(it: Field) -> None:
+    assert it.database is not None
+    it.database.start()
+
+
+def refuse_database(it: Field) -> None:
+    assert it.database_proxy is not None
+    it.database_proxy.refuse()
+
+
+def accept_database(it: Field) -> None:
+    assert it.database_proxy is not None
+    it.database_proxy.accept()
+
+
+def delay_database(seconds: float) -> Act:
+    def act(it: Field) -> None:
+        assert it.database_proxy is not None
+        it.database_proxy.delay = seconds
+
+    return act
+
+
+def leak_connections(it: Field) -> None:
+    # Two workers of eight connections: whichever a request reaches.
+    for _ in range(8):
+        it.get("/api/v1/demo/faults/connections/", timeout=3)
+
+
+def rename_table_away(it: Field) -> None:
+    it.sql("ALTER TABLE knox_authtoken RENAME TO knox_authtoken_gone")
+
+
+def rename_table_back(it: Field) -> None:
+    it.sql("ALTER TABLE knox_authtoken_gone RENAME TO knox_authtoken")
+
+
+# The service of exchange rates
+
+
+def delay_rates(seconds: float) -> Act:
+    def act(it: Field) -> None:
+        assert it.rates_proxy is not None
+        it.rates_proxy.delay = seconds
+
+    return act
+
+
+def rates_away(it: Field) -> None:
+    assert it.rates_proxy is not None
+    it.rates_proxy.refuse()
+
+
+def rates_back(it: Field) -> None:
+    assert it.rates_proxy is not None
+    it.rates_proxy.accept()
+
+
+def rates_away_for_calls(times: int) -> Act:
+    """The service goes, and so many calls at once find it gone."""
+
+    def act(it: Field) -> None:
+        rates_away(it)
+        send("/api/v1/demo/rates/USD/", times=times)(it)
+
+    return act
+
+
+def one_call_fails(it: Field) -> None:
+    """As it happens now and then: the series of failed calls exists from then on."""
+    rates_away_for_calls(1)(it)
+    rates_back(it)
+
+
+# The monitoring stack
+
+
+def signal_part(name: str, number: signal.Signals) -> Act:
+    def act(it: Field) -> None:
+        assert it.stack is not None
+        process = it.stack.parts[name].process
+        assert process is not None
+        process.send_signal(number)
+
+    return act
+
+
+def end_part(name: str) -> Act:
+    def act(it: Field) -> None:
+        assert it.stack is not None
+        it.stack.end(name)
+
+    return act
+
+
+def part_again(name: str) -> Act:
+    def act(it: Field) -> None:
+        assert it.stack is not None
+        it.stack.again(name)
+
+    return act
+
+
+def kill_part(name: str) -> Act:
+    def act(it: Field) -> None:
+        assert it.stack is not None
+        _kill(it.stack.parts[name])
+        it.stack.end(name)
+
+    return act
+
+
+class _Garbage(http.server.BaseHTTPRequestHandler):
+    """Says that it is well, and sends what are no metrics."""
+
+    def do_GET(self) -> None:
+        # No zero byte at its beginning: Prometheus' parser takes that for the end of the answer.
+        body = b"<html><body>" + bytes(range(255, 0, -1)) * 8
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its name there
+        """Nobody reads it."""
+
+
+def garbage(it: Field) -> None:
+    """A third target; returns when Prometheus has read its file of targets anew."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", free_port()), _Garbage)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    it.garbage = server
+    address = f"127.0.0.1:{server.server_address[1]}"
+    it.point_prometheus_at(it.instance(), it.instance(second=True), address)
+    poll(lambda: address in it.scraped(), 30, lambda: f"Prometheus does not know of {address}")
+
+
+def no_garbage(it: Field) -> None:
+    it.point_prometheus_at(it.instance(), it.instance(second=True))
+    assert it.garbage is not None
+    it.garbage.shutdown()
+    it.garbage.server_close()
+
+
+#: Right for promtool, wrong for the data: every series of ``up`` matches every other.
+_BAD_RULE = """groups:
+- name: drill
+  rules:
+  - {record: "drill:up:sum", expr: "up * on() up"}
+"""
+
+
+def bad_rule(it: Field) -> None:
+    """Returns when Prometheus has loaded it."""
+    (it.layout.folder / "config/prometheus/rules/drill.yml").write_text(_BAD_RULE)
+    signal_part("prometheus", signal.SIGHUP)(it)
+    poll(
+        lambda: any(group["name"] == "drill" for group in it.prometheus("rules")["groups"]),
+        30,
+        lambda: "Prometheus did not load the rule",
+    )
+
+
+def no_bad_rule(it: Field) -> None:
+    (it.layout.folder / "config/prometheus/rules/drill.yml").unlink()
+    signal_part("prometheus", signal.SIGHUP)(it)
+
+
+def _part(part: Part | None) -> Part:
+    assert part is not None
+    return part
+
+
+def _kill(part: Part | None) -> None:
+    """A stop in order takes seconds, in which it still answers."""
+    _part(part).stop(0)

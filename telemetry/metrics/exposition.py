@@ -6,7 +6,7 @@ import gzip
 import hmac
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,20 +36,25 @@ class Scrape:
     headers: dict[str, str]
 
 
+Encoder = Callable[[CollectorRegistry], bytes]
+
+
 class _Others(CollectorRegistry):
     """What somebody else computes when it is asked, and what only prometheus_client's encoders can
     write."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.names: set[str] = set()
         self._families: list[Family] = []
         for collector in registered.computed():
             try:
-                self._families += collector.collect()
+                found = list(collector.collect())
+                self.names |= {family.name for family in found}
+                self._families += found
             except Exception:
                 # An application's collector must not take the other metrics with it.
                 logger.warning("a collector failed: %r", collector, exc_info=True)
-        self.names = {family.name for family in self._families}
 
     def add(self, families: list[Family]) -> None:
         self._families += families
@@ -57,12 +62,26 @@ class _Others(CollectorRegistry):
     def collect(self) -> Iterable[Family]:
         return self._families
 
+    def encoded(self, encoder: Encoder) -> bytes:
+        try:
+            return encoder(self)
+        except Exception:
+            logger.warning("some collector's samples cannot be written", exc_info=True)
+        families, self._families = self._families, []
+        for family in families:
+            self._families.append(family)
+            try:
+                encoder(self)
+            except Exception:  # noqa: BLE001  told above
+                self._families.pop()
+        return encoder(self)
+
 
 def scrape(accept: str = "", accept_encoding: str = "") -> Scrape:
     """All metrics of the instance, in the format that the two request headers ask for."""
     try:
         encoder, content_type = choose_encoder(accept)
-    except ValueError:
+    except (ValueError, TypeError):
         # A version that is no number.
         encoder, content_type = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
     openmetrics = content_type.startswith("application/openmetrics-text")
@@ -73,9 +92,9 @@ def scrape(accept: str = "", accept_encoding: str = "") -> Scrape:
         leave_out=others.names,
     )
     others.add(quoted)
-    text += "".join(_measured(openmetrics=openmetrics)) + "".join(_silent(openmetrics=openmetrics))
+    text += "".join(_ours(others.names, openmetrics=openmetrics))
     # OpenMetrics ends with a line of its own, which their encoder writes: ours go before theirs.
-    body = text.encode() + encoder(others)
+    body = text.encode() + others.encoded(encoder)
     if openmetrics:
         content_type = re.sub(r"version=[^;]*", "version=1.0.0", content_type)
     headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
@@ -85,16 +104,13 @@ def scrape(accept: str = "", accept_encoding: str = "") -> Scrape:
     return Scrape(body, headers)
 
 
-def _measured(*, openmetrics: bool) -> Iterator[str]:
-    """``process_*``."""
+def _ours(leave_out: set[str], *, openmetrics: bool) -> Iterator[str]:
+    """``process_*``, and the names of the metrics that have no series yet."""
     for definition, value in measure(instance):
-        yield _head(definition, openmetrics=openmetrics)
-        yield f"{definition.name} {number(value)}\n"
-
-
-def _silent(*, openmetrics: bool) -> Iterator[str]:
-    """Name the metrics that have no series yet."""
-    known = instance.reader().table.families
+        if definition.family not in leave_out:
+            yield _head(definition, openmetrics=openmetrics)
+            yield f"{definition.name} {number(value)}\n"
+    known = instance.reader().table.families.keys() | leave_out
     for definition in DEFINITIONS:
         if not definition.scraped and definition.family not in known:
             yield _head(definition, openmetrics=openmetrics)

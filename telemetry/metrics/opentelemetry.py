@@ -85,7 +85,8 @@ class _Instrument:
         bounds: Sequence[float] = (),
     ) -> None:
         self._family = family_name(name, unit, gauge=self.kind == "gauge")
-        self._description = description
+        # promtool finds fault with a metric without help.
+        self._description = description or f"OpenTelemetry's instrument {name}."
         self._scope = meter.labels
         self._bounds = tuple(float(bound) for bound in bounds)
         self._slots: dict[Any, int] = {}
@@ -108,8 +109,7 @@ class _Instrument:
     def _series(self, attributes: Attributes) -> Series:
         labels: dict[str, str] = {}
         for name, value in sorted((attributes or {}).items()):
-            label = _INVALID.sub("_", str(name)).replace(":", "_")
-            label = f"_{label}" if label[:1].isdigit() else label
+            label = self._label(str(name))
             text = str(value).lower() if isinstance(value, bool) else str(value)
             # Two names that become one: the values are joined, as the specification says.
             labels[label] = f"{labels[label]};{text}" if label in labels else text
@@ -120,6 +120,14 @@ class _Instrument:
         return Series(
             self._family, self.kind, self.mode, self._description, suffix, names, values, bounds
         )
+
+    def _label(self, name: str) -> str:
+        label = _INVALID.sub("_", name).replace(":", "_")
+        if not label or label[0].isdigit():
+            label = f"_{label}"
+        # Two at the beginning are Prometheus' own, `le` is a bucket's.
+        label = re.sub("^__+", "_", label)
+        return "exported_le" if label == "le" and self.kind == "histogram" else label
 
     def plus(self, amount: float, attributes: Attributes) -> None:
         slot = self.slot(attributes)

@@ -8,6 +8,7 @@ import pytest
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
+from telemetry.metrics import exposition
 from telemetry.metrics.opentelemetry import family_name, observe
 from tests.conftest import Sample
 
@@ -59,6 +60,22 @@ def test_what_goes_up_and_down(meter: metrics.Meter, sample: Sample) -> None:
 
     assert sample("waiting", **SCOPE) == 3
     assert sample("depth_meters", **SCOPE, lake="a") == 1.5
+
+
+def test_attributes_that_prometheus_keeps_for_itself(meter: metrics.Meter, sample: Sample) -> None:
+    """One duplicate label would cost the whole scrape."""
+    heights = meter.create_histogram("height", explicit_bucket_boundaries_advisory=[1.0])
+    heights.record(0.5, {"le": "mine", "__name__": "mine", "": "none", "2nd": "b", "a:b": "c"})
+
+    labels = {"exported_le": "mine", "_name__": "mine", "_": "none", "_2nd": "b", "a_b": "c"}
+    assert sample("height_count", **SCOPE, **labels) == 1
+
+
+def test_a_metric_without_a_description_has_help(meter: metrics.Meter) -> None:
+    meter.create_counter("undescribed").add(1)
+
+    text = exposition.scrape().body.decode()
+    assert "# HELP undescribed_total OpenTelemetry's instrument undescribed.\n" in text
 
 
 def test_a_histogram(meter: metrics.Meter, sample: Sample) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import prometheus_client
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
 from django.test import AsyncClient, Client
 from opentelemetry.trace import SpanKind
+from prometheus_client import parser as prometheus
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -376,6 +379,56 @@ def test_both_formats_can_be_read(client: Client, accept: str) -> None:
     assert text.endswith("# EOF\n") is wanted
     parse = openmetrics.text_string_to_metric_families if wanted else text_string_to_metric_families
     assert "http_requests" in {family.name for family in parse(text)}
+
+
+@pytest.mark.parametrize("version", ["abc", "1.x", "", "9" * 5000, "-1"])
+@pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
+def test_a_strange_version_is_answered(client: Client, kind: str, version: str) -> None:
+    response = client.get("/metrics", headers={"accept": f"{kind};version={version}"})
+
+    assert response.status_code == 200
+
+
+class Collector:
+    """Of an application: what it yields is its own affair."""
+
+    def __init__(self, *families: Any) -> None:
+        self.families = families
+
+    def describe(self) -> list[Any]:
+        return []
+
+    def collect(self) -> Any:
+        for family in self.families:
+            if isinstance(family, Exception):
+                raise family
+            yield family
+
+
+def test_collectors_that_break_cost_their_own_metrics(client: Client) -> None:
+    unwritable = Metric("unwritable", "Has no number.", "gauge")
+    unwritable.add_sample("unwritable", {}, "seven")  # type: ignore[arg-type]
+    collectors = [
+        Collector(RuntimeError("it broke")),
+        Collector("no family at all"),
+        Collector(unwritable),
+        Collector(CounterMetricFamily("http_repeated_queries", "Ours already.", value=5)),
+        Collector(CounterMetricFamily("fine", "Fine.", value=7)),
+    ]
+    for collector in collectors:
+        prometheus_client.REGISTRY.register(collector)
+    try:
+        for accept in ("text/plain", "application/openmetrics-text; version=1.0.0"):
+            text = client.get("/metrics", headers={"accept": accept}).content.decode()
+            parser = openmetrics if "openmetrics" in accept else prometheus
+            families = [family.name for family in parser.text_string_to_metric_families(text)]
+
+            assert "fine_total 7.0" in text
+            assert "unwritable" not in families
+            assert families.count("http_repeated_queries") == 1
+    finally:
+        for collector in collectors:
+            prometheus_client.REGISTRY.unregister(collector)
 
 
 def test_an_exemplar_leads_to_the_trace(client: Client, log_lines: Lines) -> None:

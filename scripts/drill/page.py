@@ -1,6 +1,8 @@
 """The faults, and the last full results of ``make drill`` and ``make quiet``, in the docs.
 
-python -m scripts.drill.page drill.json quiet.json
+    python -m scripts.drill.page drill.json full-length.json quiet.json
+
+The second file is a drill with ``FACTOR=1``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from scripts.local.layout import ROOT
 
 PAGE = ROOT / "docs/drills.md"
 #: What stands after it in the page is written anew.
-MARK = "<!-- written by: python -m scripts.drill.page drill.json quiet.json -->"
+MARK = "<!-- written by: python -m scripts.drill.page drill.json full-length.json quiet.json -->"
 
 
 def faults() -> str:
@@ -88,7 +90,7 @@ def hour(quiet: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def content(drill: dict[str, Any], quiet: dict[str, Any]) -> str:
+def content(drill: dict[str, Any], full_length: dict[str, Any], quiet: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             "## The faults",
@@ -103,6 +105,8 @@ def content(drill: dict[str, Any], quiet: dict[str, Any]) -> str:
             "Told is the number of notifications that named the alert while it fired: 0 where "
             "something critical of the\nsame service held the warning back, or where Alertmanager "
             "was away.",
+            f"At full length ({full_length['machine']}; factor {full_length['factor']:g}):",
+            times(full_length),
             "## The last quiet hour",
             f"{quiet['machine']}; factor {quiet['factor']:g}: the hour takes "
             f"{60 / quiet['factor']:g} minutes.",
@@ -115,12 +119,12 @@ def content(drill: dict[str, Any], quiet: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 4:
         print(__doc__)
         return 2
-    drill, quiet = (json.loads(Path(name).read_text()) for name in sys.argv[1:])
+    drill, full_length, quiet = (json.loads(Path(name).read_text()) for name in sys.argv[1:])
     head = PAGE.read_text().partition(MARK)[0]
-    PAGE.write_text(f"{head}{MARK}\n\n{content(drill, quiet)}\n")
+    PAGE.write_text(f"{head}{MARK}\n\n{content(drill, full_length, quiet)}\n")
     return 0
 
 

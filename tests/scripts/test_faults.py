@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 import pytest
 
-from scripts.drill import quiet
+from monitoring.render import HERE
+from scripts.drill import page, panels, quiet
 from scripts.drill.fault import RULES, Fault
 from scripts.drill.faults import BY_NAME, FAULTS
 
@@ -20,7 +24,7 @@ def test_a_fault_names_alerts_that_exist(fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_gives_a_reason_for_time_and_company(fault: Fault) -> None:
-    assert bool(fault.lag or fault.reach) == bool(fault.because)
+    assert bool(fault.lag) == bool(fault.because)
     assert all(len(reason) > 10 for reason in fault.companions.values())
 
 
@@ -42,3 +46,27 @@ def test_the_quiet_hour_is_an_hour() -> None:
 def test_nothing_critical_is_expected_of_a_healthy_day() -> None:
     assert all(RULES[name]["labels"]["severity"] == "warning" for name in quiet.EXPECTED)
     assert quiet.unexpected({"HighErrorRate": ["critical", ""]}) == ["HighErrorRate"]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_the_runbook_of_an_alert_tells_of_its_drill(fault: Fault) -> None:
+    assert f"`{fault.name}`" in (HERE / f"runbooks/{fault.alert}.md").read_text()
+
+
+def test_panels_that_need_a_fault_ask_for_what_it_gives() -> None:
+    queries = [query for _where, query in panels.queries()]
+
+    for metric in (metric for fault in FAULTS for metric in fault.panels):
+        assert any(metric in query for query in queries), metric
+
+
+@pytest.mark.parametrize("table", [page.faults, page.companions])
+def test_the_page_has_the_tables_of_the_code(table: Callable[[], str]) -> None:
+    assert table() in page.PAGE.read_text()
+
+
+def test_the_page_has_a_result_of_every_fault() -> None:
+    results = page.PAGE.read_text().partition("## Last results")[2]
+    named = re.findall(r"^\| `([a-z-]+)` ", results, re.MULTILINE)
+
+    assert named[: len(FAULTS)] == list(BY_NAME)

@@ -10,7 +10,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from telemetry import checks, settings
+from telemetry import checks, settings, uvicorn
 from telemetry.context import Operation, current
 from telemetry.db import pools
 from telemetry.db.connections import start_at_zero
@@ -59,6 +59,7 @@ def defer() -> None:
 def requests_begin() -> None:
     """The middleware is in place: its line replaces Django's, and a worker may start."""
     quiet.request_lines = True
+    uvicorn.at_shutdown(stop)
     start()
 
 

@@ -167,9 +167,13 @@ class QueueProcessor(SpanProcessor):
             )
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        if self._stopped or not self._queue:
+        if self._stopped or not self._busy():
             return True
         return self._flush(timeout_millis / 1000)
+
+    def _busy(self) -> bool:
+        """Whether spans wait, or are on their way: those have left the queue."""
+        return bool(self._queue) or self._exporting.locked()
 
     def _flush(self, seconds: float) -> bool:
         """Export what waits, in a thread so that a hanging receiver cannot hold the caller."""
@@ -192,7 +196,7 @@ class QueueProcessor(SpanProcessor):
         self._wake.set()
         if self._exporter is not None:
             self._exporter.stop_retrying()
-        if self._queue:
+        if self._busy():
             self._flush(settings.OTEL_BSP_EXPORT_TIMEOUT.read() / 1000)
         if self._queue:
             self.count_dropped("shutdown", len(self._queue))

@@ -8,18 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import zipfile
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import requests
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from scripts.postgres import free_port
 from scripts.servers import ROOT, poll
+from tests.telemetry.receiver import Receiver
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]
 
@@ -79,36 +76,8 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Receiver(ThreadingHTTPServer):
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.names: list[str] = []
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            for scope in resource.scope_spans:
-                self.server.names += [span.name for span in scope.spans]
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_args: object) -> None:
-        """A receiver says nothing."""
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.shutdown()
-    made.server_close()
+def names(receiver: Receiver) -> list[str]:
+    return [span.name for span in receiver.spans]
 
 
 def test_the_wheel_has_telemetry_alone(wheel: Path) -> None:
@@ -149,7 +118,7 @@ def test_a_new_project_has_all_three_signals(project: Path, receiver: Receiver) 
         poll(answers, 20, "the project did not start")
         answer = requests.get(f"{base}/admin/login/", timeout=10)
         scraped = requests.get(f"{base}/metrics", timeout=10).text
-        poll(lambda: "GET /admin/login/" in receiver.names, 10, "no span came")
+        poll(lambda: "GET /admin/login/" in names(receiver), 10, "no span came")
     finally:
         server.terminate()
         server.wait(10)
@@ -174,4 +143,4 @@ def test_a_command_has_a_line_and_a_span(project: Path, receiver: Receiver) -> N
     assert line["logger"] == "telemetry.command"
     assert (line["level"], line["operation"]) == ("info", "manage.py check")
     assert line["correlation_id"] == line["trace_id"]
-    assert receiver.names == ["manage.py check"]
+    assert names(receiver) == ["manage.py check"]

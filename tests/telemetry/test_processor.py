@@ -103,6 +103,22 @@ def test_a_stop_exports_what_waits() -> None:
     assert len(exporter.names) == 4
 
 
+@pytest.mark.parametrize("what", ["shutdown", "force_flush"])
+def test_a_stop_waits_for_what_is_on_its_way(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """The thread that exports took the spans from the queue, and dies with the process."""
+    monkeypatch.setenv("OTEL_BSP_EXPORT_TIMEOUT", "5000")
+    exporter = Exporter()
+    exporter.open.clear()
+    queue = Queue(exporter)
+    queue.end_spans(4)
+    poll(lambda: not queue.processor._queue, 5, "the export did not begin")
+    threading.Timer(0.2, exporter.open.set).start()
+
+    getattr(queue.processor, what)()
+
+    assert len(exporter.names) == 4
+
+
 def test_a_stop_does_not_wait_longer_than_it_may_and_counts_what_is_left() -> None:
     exporter = Exporter()
     exporter.open.clear()

@@ -69,9 +69,20 @@ def prometheus(server: Server, tmp_path: Path) -> Iterator[str]:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    yield f"http://{address}"
-    process.terminate()
-    process.wait(20)
+    try:
+        poll(lambda: is_ready(address), 30, "Prometheus was not ready")
+        yield f"http://{address}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def is_ready(address: str) -> bool:
+    """It listens before it can answer, and says 503 for so long."""
+    try:
+        return requests.get(f"http://{address}/-/ready", timeout=2).ok
+    except requests.ConnectionError:
+        return False
 
 
 def ask(server: Server, traces: dict[str, str]) -> None:
@@ -105,10 +116,7 @@ def test_prometheus_keeps_exemplars_of_several_workers(server: Server, prometheu
     def processes() -> set[str]:
         ask(server, traces)
         query = {"query": TIMES, "start": str(begun - 60), "end": str(time.time() + 60)}
-        try:
-            answer = requests.get(f"{prometheus}/api/v1/query_exemplars", query, timeout=5).json()
-        except requests.ConnectionError:
-            return set()
+        answer = requests.get(f"{prometheus}/api/v1/query_exemplars", query, timeout=5).json()
         found = {
             exemplar["labels"]["trace_id"]
             for series in answer["data"]
@@ -126,10 +134,7 @@ def test_prometheus_takes_every_sample_of_openmetrics(server: Server, prometheus
 
     def taken() -> bool:
         query = {"query": 'scrape_samples_scraped{job="api"}'}
-        try:
-            answer = requests.get(f"{prometheus}/api/v1/query", query, timeout=5).json()
-        except requests.ConnectionError:
-            return False
+        answer = requests.get(f"{prometheus}/api/v1/query", query, timeout=5).json()
         counts = [int(series["value"][1]) for series in answer["data"]["result"]]
         families = text_string_to_metric_families(server.scrape(OPENMETRICS))
         return counts == [sum(len(family.samples) for family in families)]

@@ -337,6 +337,32 @@ def test_a_repeated_statement_is_one_event_of_the_span(client: Client, spans: Sp
     assert "urls.py" in str(event.attributes["code.line"])
 
 
+def test_the_spans_of_one_request_are_bounded(
+    client: Client, spans: Spans, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = telemetry_settings.checked({"SPANS_PER_TRACE": 3})
+    monkeypatch.setattr(telemetry_settings, "get", lambda: made)
+    before = sample("telemetry_spans_dropped_total", reason="span_limit")
+
+    client.get("/many-queries/?n=10")
+
+    kinds = [span.kind for span in spans()]
+    assert (kinds.count(SpanKind.CLIENT), kinds.count(SpanKind.SERVER)) == (3, 1)
+    assert sample("telemetry_spans_dropped_total", reason="span_limit") == before + 7
+
+
+@pytest.mark.django_db(transaction=True)
+def test_statements_of_the_asynchronous_orm_belong_to_their_request(
+    log_lines: Lines, spans: Spans
+) -> None:
+    async_to_sync(AsyncClient().get)("/query-async/")
+
+    assert request_line(log_lines)["db_queries"] == 1
+    statement, server = spans()
+    assert (statement.name, server.kind) == ("SELECT auth_user", SpanKind.SERVER)
+    assert statement.parent == server.context
+
+
 def test_a_test_can_forbid_repeated_statements(client: Client) -> None:
     with assert_no_repeated_queries(limit=20):
         client.get("/repeated/")

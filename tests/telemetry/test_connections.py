@@ -1,0 +1,90 @@
+"""Connections and pools, by what the scrape tells of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg_pool
+import pytest
+from django.contrib.auth.models import Group
+from django.db import ConnectionHandler, OperationalError, connection, transaction
+
+from scripts.postgres import free_port
+from telemetry.db import pools
+from tests.conftest import Sample
+
+pytestmark = pytest.mark.django_db
+
+
+def database(alias: str, **changes: Any) -> Any:
+    """A connection of its own, to this test's database but for the changes."""
+    settings = {**connection.settings_dict, **changes}
+    return ConnectionHandler({"default": settings, alias: settings})[alias]
+
+
+def test_the_pool_is_measured(sample: Sample) -> None:
+    connection.ensure_connection()
+
+    pools.refresh()
+
+    wanted = connection.settings_dict["OPTIONS"]["pool"]["max_size"]
+    assert sample("database_pool_max_connections", database="default") == wanted
+    assert sample("database_pool_connections", database="default", state="used") >= 1
+    assert sample("database_pool_connections", database="default", state="idle") >= 0
+    assert sample("database_pool_requests_waiting", database="default") == 0
+
+
+def test_a_server_that_is_away_is_a_failed_attempt(sample: Sample) -> None:
+    away = database("away", PORT=str(free_port()), OPTIONS={"connect_timeout": 1})
+
+    with pytest.raises(OperationalError):
+        away.ensure_connection()
+
+    assert sample("database_connections_total", database="away") == 1
+    labels = {"database": "away", "type": "OperationalError"}
+    assert sample("database_connection_errors_total", **labels) == 1
+
+
+def test_a_pool_that_has_nothing_to_give_is_a_failed_attempt(sample: Sample) -> None:
+    small = {"min_size": 1, "max_size": 1, "timeout": 0.1}
+    first = database("small", OPTIONS={"pool": small})
+    second = first.copy()
+    try:
+        first.ensure_connection()
+        with pytest.raises((OperationalError, psycopg_pool.PoolTimeout)):
+            second.ensure_connection()
+    finally:
+        first.close()
+        first.close_pool()
+
+    assert sample("database_connections_total", database="small") == 2
+    labels = {"database": "small", "type": "PoolTimeout"}
+    assert sample("database_connection_errors_total", **labels) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_transactions_and_savepoints_are_statements(sample: Sample) -> None:
+    def counted() -> dict[str, float]:
+        verbs = ("SAVEPOINT", "RELEASE", "ROLLBACK")
+        found = {
+            verb: sample("database_queries_total", operation=verb, table="none") for verb in verbs
+        }
+        labels = {"operation": "INSERT", "table": "auth_group"}
+        return {**found, "INSERT": sample("database_queries_total", **labels)}
+
+    before = counted()
+
+    with transaction.atomic():
+        with transaction.atomic():
+            Group.objects.create(name="kept")
+        with transaction.atomic():
+            Group.objects.create(name="undone")
+            transaction.set_rollback(True)
+
+    after = counted()
+    assert {verb: after[verb] - before[verb] for verb in before} == {
+        "SAVEPOINT": 2,
+        "RELEASE": 2,
+        "ROLLBACK": 1,
+        "INSERT": 2,
+    }

@@ -1,0 +1,66 @@
+"""What waits to be exported is exported when a server stops, and when it recycles a worker."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from scripts.servers import Server, gunicorn, poll, uvicorn
+from tests.telemetry.receiver import Receiver
+
+pytestmark = pytest.mark.servers
+
+REQUESTS = 30
+SERVERS = {
+    "gunicorn": gunicorn("gthread"),
+    "gunicorn by the docs": gunicorn("sync", settings="tests/telemetry/site/gunicorn.conf.py"),
+    "uvicorn": uvicorn(workers=2),
+    "uvicorn alone": uvicorn(workers=1),
+    "uvicorn without our file": lambda port: uvicorn(workers=1)(port)[:-2],
+}
+
+
+def environment(database: str, receiver: Receiver) -> dict[str, str]:
+    return {
+        "DATABASE_URL": database,
+        "DJANGO_SETTINGS_MODULE": "tests.telemetry.site.settings",
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+        # Nothing is exported before the end.
+        "OTEL_BSP_SCHEDULE_DELAY": "60000",
+    }
+
+
+def traces(receiver: Receiver) -> list[str]:
+    return [span.trace_id.hex() for span in receiver.spans if span.name == "GET /hello/"]
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_spans_that_wait_are_exported_at_the_stop(
+    name: str, receiver: Receiver, servers_database: str
+) -> None:
+    server = Server(SERVERS[name], environment(servers_database, receiver))
+    try:
+        asked = [server.get("/hello/").headers["X-Correlation-ID"] for _ in range(REQUESTS)]
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(30)
+    finally:
+        server.stop()
+
+    # The correlation ID of a request that brings none is its trace id.
+    assert sorted(traces(receiver)) == sorted(asked)
+
+
+def test_spans_of_a_recycled_worker_are_exported(receiver: Receiver, servers_database: str) -> None:
+    command = gunicorn("sync", workers=1)
+    server = Server(
+        lambda port: [*command(port), "--max-requests", "10"],
+        environment(servers_database, receiver),
+    )
+    try:
+        for _ in range(REQUESTS):
+            server.get("/hello/")
+        poll(lambda: len(traces(receiver)) >= REQUESTS - 10, 20, "no worker was recycled")
+    finally:
+        server.stop()

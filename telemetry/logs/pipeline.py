@@ -131,8 +131,26 @@ def configure(logging_settings: dict[str, Any] | None = None) -> LineHandler:
         logging.config.dictConfig(
             {"version": 1, "disable_existing_loggers": False, **logging_settings}
         )
+        _take_over(handler)
     _set_levels()
     return handler
+
+
+def _take_over(handler: LineHandler) -> None:
+    """Handlers of a project's own ``LOGGING`` that write to a terminal: their lines go our way.
+
+    Through ours as well they would come twice, and what they write to standard error leads there.
+    """
+    root = logging.getLogger()
+    named = [each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    for logger in named:
+        if logger.name.startswith(("telemetry", "stderr")):
+            # `disable_existing_loggers` means others.
+            logger.disabled = False
+        if _remove_stream_handlers(logger) and not logger.propagate:
+            logger.addHandler(handler)
+    _remove_stream_handlers(root)
+    root.addHandler(handler)
 
 
 def _set_levels() -> None:
@@ -140,11 +158,12 @@ def _set_levels() -> None:
         logging.getLogger(name).setLevel(level)
 
 
-def _remove_stream_handlers(logger: logging.Logger) -> None:
+def _remove_stream_handlers(logger: logging.Logger) -> bool:
     """Handlers that write to a terminal; files and mail to administrators stay."""
-    for handler in list(logger.handlers):
-        if type(handler) in {logging.StreamHandler, LineHandler}:
-            logger.removeHandler(handler)
+    found = [each for each in logger.handlers if type(each) in {logging.StreamHandler, LineHandler}]
+    for handler in found:
+        logger.removeHandler(handler)
+    return bool(found)
 
 
 class LineFormatter(structlog.stdlib.ProcessorFormatter):
@@ -163,9 +182,13 @@ class LineFormatter(structlog.stdlib.ProcessorFormatter):
 
 def formatter() -> logging.Formatter:
     """Turns a record of anybody's into the text of a line."""
-    last: Processor = processors.to_json
+    last: list[Processor] = [processors.to_json]
     if LOG_FORMAT.read() == "console":
-        last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), event_key="message")
+        colors = sys.stderr.isatty()
+        last = [
+            processors.exception_as_text,
+            structlog.dev.ConsoleRenderer(colors=colors, event_key="message"),
+        ]
     return LineFormatter(
         foreign_pre_chain=_SHARED,
         processors=[
@@ -173,7 +196,7 @@ def formatter() -> logging.Formatter:
             processors.add_exception,
             processors.mask_secrets,
             processors.in_order,
-            last,
+            *last,
         ],
     )
 

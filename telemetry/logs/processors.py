@@ -84,6 +84,19 @@ def in_order(_logger: Any, _method: str, event: Event) -> Event:
     return ordered
 
 
+def exception_as_text(_logger: Any, _method: str, event: Event) -> Event:
+    """For people, and for structlog's console, which takes a text alone."""
+    told = event.get("exception")
+    if isinstance(told, dict):
+        lines = [f"    {frame}" for frame in told.get("frames", ())]
+        lines.append(f"{told.get('type', 'exception')}: {told.get('message', told)}")
+        lines += [f"  because of {told['cause']}"] if "cause" in told else []
+        event["exception"] = "\n".join(lines)
+    elif told is not None:
+        event["exception"] = str(told)
+    return event
+
+
 def to_json(_logger: Any, _method: str, event: Event) -> str:
     """One object on one line; a line that is too long loses its context, never its validity."""
     line = _encoded(event)

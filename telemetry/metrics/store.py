@@ -31,6 +31,7 @@ from telemetry.settings import PROMETHEUS_MULTIPROC_DIR
 logger = logging.getLogger(__name__)
 
 _FOLDER_NAME = re.compile(r"instance-(\d+)-(\d+)")
+_ALIVE = "alive"
 _WORKER_NAME = re.compile(r"worker-(\d+)-(\d+)")
 
 
@@ -42,6 +43,8 @@ class Instance:
         #: Process id of the master, or of this process where it stands alone.
         self.master = os.getpid()
         self._lock_file: int | None = None
+        #: Keeps the folder from being taken for a dead one's.
+        self._alive_file: int | None = None
         self._reader: Reader | None = None
 
     def _own_path(self, folder: Path) -> Path:
@@ -75,7 +78,17 @@ class Instance:
         self.master = master
         self.folder = folder
         self._reader = None
+        self._hold(folder)
         store.open(self._own_path(folder))
+
+    def _hold(self, folder: Path) -> None:
+        """Hold a lock that all processes of the instance share, as forked children do by birth."""
+        if self._alive_file is not None:
+            os.close(self._alive_file)
+            self._alive_file = None
+        with suppress(OSError):
+            self._alive_file = folding.open_lock(folder / _ALIVE)
+            fcntl.flock(self._alive_file, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def give_to(self, user: int, group: int) -> None:
         """Let workers that give up root's rights share the folder of their master."""
@@ -196,8 +209,24 @@ def remove_dead(parent: Path) -> None:
         if named is None:
             continue
         master, ticks = int(named.group(1)), int(named.group(2))
-        if processes.start_ticks(master) != ticks:
+        if processes.start_ticks(master) != ticks and not _is_held(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether a process of the instance lives: its master may be out of sight, in another container
+    that has the same folder and process ids of its own."""
+    try:
+        descriptor = os.open(folder / _ALIVE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _instances(parent: Path) -> Iterable[Path]:

@@ -207,3 +207,67 @@ def test_a_log_that_cannot_be_written_does_not_write_for_ever(
     print("one", file=output.stderr)
 
     assert output.messages() == []
+
+
+OWN_LOGGING = """
+import logging
+import django
+from django.conf import settings
+from telemetry.logs import pipeline
+
+pipeline.configure_server()
+console = {"class": "logging.StreamHandler"}
+file = {"class": "logging.FileHandler", "filename": "own"}
+both = ["console", "file"]
+settings.configure(
+    INSTALLED_APPS=["telemetry"],
+    LOGGING_CONFIG=None,
+    LOGGING={
+        "version": 1,
+        "disable_existing_loggers": True,
+        "handlers": {"console": console, "file": file},
+        "loggers": {"shop": {"handlers": both, "level": "DEBUG", "propagate": False}},
+        "root": {"handlers": ["console"], "level": "WARNING"},
+    },
+)
+django.setup()
+logging.getLogger("shop").debug("of the shop")
+logging.getLogger("else").error("of somebody else")
+logging.getLogger("telemetry.request").error("of telemetry")
+logging.getLogger("else").info("below the level")
+"""
+
+
+def test_a_projects_own_handlers_for_the_terminal_lead_through_ours(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", OWN_LOGGING],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OTEL_TRACES_EXPORTER": "none"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    messages = [line["message"] for line in parsed(ran.stderr)]
+    assert messages == ["of the shop", "of somebody else", "of telemetry"]
+    assert (tmp_path / "own").read_text() == "of the shop\n"
+
+
+def test_the_console_shows_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "console")
+    formatter = pipeline.formatter()
+    try:
+        int("token=hunter2")
+    except ValueError as error:
+        error.__cause__ = KeyError("cause")
+        record = logging.getLogger("shop").makeRecord(
+            "shop", logging.ERROR, __file__, 1, "failed", (), sys.exc_info()
+        )
+
+    text = formatter.format(record)
+
+    assert "failed" in text.splitlines()[0]
+    assert "ValueError: invalid literal" in text
+    assert "hunter2" not in text
+    assert "test_the_console_shows_an_exception" in text
+    assert "because of KeyError" in text

@@ -51,6 +51,32 @@ def test_the_folder_of_a_living_master_stays(tmp_path: Path) -> None:
     assert living.exists()
 
 
+def test_the_folder_of_an_instance_whose_master_is_out_of_sight_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two containers with one folder: each has process ids of its own."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        store.Instance().share(os.getpid())
+        os.write(writing, b"shared")
+        signal.pause()
+    assert os.read(reading, 10) == b"shared"
+    (folder,) = tmp_path.iterdir()
+    monkeypatch.setattr(processes, "start_ticks", lambda _pid: 0)
+
+    store.remove_dead(tmp_path)
+    assert folder.exists()
+
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    store.remove_dead(tmp_path)
+    assert not folder.exists()
+    for descriptor in (reading, writing):
+        os.close(descriptor)
+
+
 def test_what_is_no_instance_stays(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
 

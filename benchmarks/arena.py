@@ -99,15 +99,26 @@ class Client:
         headers = {"Content-Type": "application/json"}
         if self.token:
             headers["Authorization"] = f"Token {self.token}"
-        self.connection.request(
-            method, path, json.dumps(body) if body is not None else None, headers
-        )
-        response = self.connection.getresponse()
-        content = response.read()
+        content = json.dumps(body) if body is not None else None
+        try:
+            response = self._answer(method, path, content, headers)
+        except http.client.RemoteDisconnected:
+            if method != "GET":
+                raise
+            # The server closes what was idle for some seconds, while others had their turn.
+            self.connection.close()
+            response = self._answer(method, path, content, headers)
+        read = response.read()
         if response.status >= 400:
-            raise RuntimeError(f"{method} {path}: {response.status} {content[:300]!r}")
-        found: dict[str, str] = json.loads(content) if content else {}
+            raise RuntimeError(f"{method} {path}: {response.status} {read[:300]!r}")
+        found: dict[str, str] = json.loads(read) if read else {}
         return found
+
+    def _answer(
+        self, method: str, path: str, content: str | None, headers: dict[str, str]
+    ) -> http.client.HTTPResponse:
+        self.connection.request(method, path, content, headers)
+        return self.connection.getresponse()
 
     def first_expense(self) -> str:
         found: dict[str, list[dict[str, str]]] = self.request("GET", "/api/v1/expenses/?limit=1")  # type: ignore[assignment]

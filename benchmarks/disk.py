@@ -31,6 +31,9 @@ from scripts.servers import poll
 
 SPEED = 30
 DAY = 86_400
+SCRAPE_SECONDS = seconds(
+    yaml.safe_load((HERE / "prometheus/prometheus.yml").read_text())["global"]["scrape_interval"]
+)
 JOB = "expense-tracker-api"
 #: The head is cut when it spans one and a half blocks of two hours; until then its log is kept.
 WAL_SECONDS = 3 * 3600
@@ -147,7 +150,7 @@ def gigabytes(number: float) -> str:
 
 def prometheus_table(found: Samples, interval: float) -> list[str]:
     """GB for so many instances, the stack's own series with them, for so many days."""
-    days = (15, 90, 365)
+    days = (35, 90, 365)
     own = found.series - found.of_instance
     lines = ["| instances | series | " + " | ".join(f"{each} days" for each in days) + " |"]
     lines.append("|---|---|" + "---|" * len(days))
@@ -173,26 +176,32 @@ def jaeger_table(found: Spans) -> list[str]:
     return lines
 
 
+def report(kept: Samples, traced: Spans) -> str:
+    """What was measured, and the disk that it makes, as the docs show it."""
+    return "\n".join(
+        [
+            f"Prometheus: {kept.number:,} samples of {kept.series:,} series "
+            f"({kept.of_instance:,} of the instance): "
+            f"{kept.chunk_bytes / kept.number:.2f} bytes a sample in chunks, "
+            f"{kept.index_bytes / kept.number:.2f} in the index, {kept.bytes_each:.2f} together; "
+            f"{kept.wal_bytes_each:.2f} in the write-ahead log",
+            f"Jaeger: {traced.number:,} spans, {traced.number / traced.requests:.1f} a request, "
+            f"{traced.bytes_each:,.0f} bytes each\n",
+            *prometheus_table(kept, SCRAPE_SECONDS),
+            "",
+            *jaeger_table(traced),
+        ]
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=240)
     parser.add_argument("--rate", type=float, default=30)
     given = parser.parse_args()
     kept, traced = measure(given.seconds, given.rate)
-    shipped = yaml.safe_load((HERE / "prometheus/prometheus.yml").read_text())
-    interval = seconds(shipped["global"]["scrape_interval"])
     print(f"{arena.machine()}; {given.seconds:g} s, {traced.requests} requests")
-    print(
-        f"Prometheus: {kept.number:,} samples of {kept.series:,} series "
-        f"({kept.of_instance:,} of the instance): {kept.chunk_bytes / kept.number:.2f} bytes a "
-        f"sample in chunks, {kept.index_bytes / kept.number:.2f} in the index, "
-        f"{kept.bytes_each:.2f} together; {kept.wal_bytes_each:.2f} in the write-ahead log"
-    )
-    print(
-        f"Jaeger: {traced.number:,} spans, {traced.number / traced.requests:.1f} a request, "
-        f"{traced.bytes_each:,.0f} bytes each\n"
-    )
-    print("\n".join([*prometheus_table(kept, interval), "", *jaeger_table(traced)]))
+    print(report(kept, traced))
 
 
 if __name__ == "__main__":

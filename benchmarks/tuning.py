@@ -1,39 +1,45 @@
-"""What the knobs of production do, measured: sampling, the queue of spans, the number of workers.
+"""What the knobs of production do, measured: sampling, the batch processor, retention, workers.
 
-    python -m benchmarks.tuning [--picture docs/images/tuning.png]
+    python -m benchmarks.tuning [sampling queue batch retention memory throughput]
 
-Prints a table for each and draws them. How retention costs disk is ``benchmarks.disk``.
+Writes ``docs/tuning.json`` and draws it as ``docs/images/tuning.png``: the instructions of a
+request by the share of traces that is kept (callgrind), the spans lost by queue and batch with a
+slow receiver, the disk by the days that samples and spans are kept, memory and requests a second of
+an instance by its workers. With names only those are measured anew.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks import arena
+from benchmarks import arena, disk, instructions, variants
+from benchmarks.curves import Curve, Points, draw, load, save, table
+from scripts.local.layout import ROOT
 from scripts.servers import Server, gunicorn
 
-RATIOS = (0.0, 0.01, 0.1, 0.5, 1.0)
-QUEUES = (128, 512, 1024, 2048, 4096)
+RESULTS = ROOT / "docs/tuning.json"
+PICTURE = ROOT / "docs/images/tuning.png"
+RATIOS = (0.0, 0.1, 0.5, 1.0)
+QUEUES = (256, 512, 1024, 2048, 4096, 8192)
+BATCHES = (64, 128, 256, 512, 1024, 2048)
 WORKERS = (1, 2, 4, 8)
+DAYS = (1, 3, 7, 15, 30, 60, 90)
 #: Seconds that the slow receiver takes for a batch.
-SLOW = 0.3
-_ROUNDS, _REQUESTS = 8, 300
+SLOW = 2.0
 _BURST = 1500
-
-Points = dict[float, float]
+#: Requests of each client in the curve of workers.
+_EACH, _CLIENTS = 150, 16
+#: Requests a second whose spans are stored, and instances, in the curves of retention.
+_RATE, _INSTANCES = 10, 10
 
 
 def value(server: Server, name: str, **labels: str) -> float:
@@ -46,54 +52,49 @@ def value(server: Server, name: str, **labels: str) -> float:
     )
 
 
-def sampling() -> Points:
-    """CPU time of a request in µs, by the share of traces that is kept; in turns in one run."""
+def sampling(requests: int = 120) -> Points:
+    """Thousands of instructions of a detail request, by the share of traces that is kept."""
+    found: Points = {}
     with ExitStack() as stack:
         environment = stack.enter_context(arena.database())
         endpoint = stack.enter_context(arena.receiver())
-        servers = {}
         for ratio in RATIOS:
-            servers[ratio] = Server(
-                gunicorn(workers=1),
+            folder = Path(tempfile.mkdtemp(prefix="callgrind-"))
+            service = variants.VARIANTS[variants.OURS]
+            server = Server(
+                service.command(instructions.prefix(folder)),
                 {
                     **environment,
                     "OTEL_TRACES_EXPORTER": "otlp",
                     "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
                     "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
                     "OTEL_TRACES_SAMPLER_ARG": str(ratio),
+                    "PYTHONHASHSEED": "0",
                 },
+                ready="/api/schema/",
+                ready_within=300,
             )
-            stack.callback(servers[ratio].stop)
-        clients = {ratio: arena.Client(server.port) for ratio, server in servers.items()}
-        workers = {ratio: arena.worker_of(server.process.pid) for ratio, server in servers.items()}
-        path = clients[1.0].first_expense()
-        costs: dict[float, list[float]] = {ratio: [] for ratio in RATIOS}
-        for number in range(_ROUNDS + 1):
-            for ratio, client in clients.items():
-                before = arena.cpu_seconds(workers[ratio])
-                for _ in range(_REQUESTS):
-                    client.request("GET", path)
-                if number:  # the first round warms up
-                    spent = arena.cpu_seconds(workers[ratio]) - before
-                    costs[ratio].append(spent / _REQUESTS * 1e6)
-    return {ratio: statistics.median(values) for ratio, values in costs.items()}
+            try:
+                found[ratio] = instructions.measure(server, folder, requests)[variants.DETAIL][0]
+            finally:
+                server.stop()
+    return found
 
 
-def queue() -> Points:
-    """Share of spans lost in a burst, by the size of the queue, with a receiver that is slow."""
+def lost(settings: dict[float, dict[str, str]]) -> Points:
+    """Share of spans lost in a burst, by the variables of the batch processor; a slow receiver."""
     found: Points = {}
     with ExitStack() as stack:
         environment = stack.enter_context(arena.database())
         endpoint = stack.enter_context(arena.receiver(SLOW))
-        for size in QUEUES:
+        for key, variables in settings.items():
             server = Server(
                 gunicorn(workers=1),
                 {
                     **environment,
                     "OTEL_TRACES_EXPORTER": "otlp",
                     "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-                    "OTEL_BSP_MAX_QUEUE_SIZE": str(size),
-                    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": str(min(size, 512)),
+                    **variables,
                 },
             )
             try:
@@ -103,81 +104,153 @@ def queue() -> Points:
                 for _ in range(_BURST):
                     client.request("GET", path)
                 spans = _BURST + value(server, "database_queries_total") - statements
-                lost = value(server, "telemetry_spans_dropped_total", reason="queue_full")
-                found[size] = lost / spans
+                dropped = value(server, "telemetry_spans_dropped_total", reason="queue_full")
+                found[key] = dropped / spans
             finally:
                 server.stop()
     return found
 
 
-def workers() -> tuple[Points, Points]:
-    """Memory of an instance in MB, and its requests a second, by the number of workers."""
-    memory: Points = {}
-    throughput: Points = {}
-    with ExitStack() as stack:
-        environment = stack.enter_context(arena.database())
+def queues() -> Points:
+    return lost(
+        {
+            size: {
+                "OTEL_BSP_MAX_QUEUE_SIZE": str(size),
+                "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": str(min(size, 512)),
+            }
+            for size in QUEUES
+        }
+    )
+
+
+def batches() -> Points:
+    return lost({size: {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": str(size)} for size in BATCHES})
+
+
+def retention(duration: float = 240, rate: float = 30) -> tuple[Points, Points]:
+    """GB on disk by the days that samples of ten instances, and spans of ten requests a second,
+    are kept: the bytes of a sample and of a span are measured, the days multiplied."""
+    kept, traced = disk.measure(duration, rate)
+    print(f"{disk.report(kept, traced)}\n", flush=True)
+    own = kept.series - kept.of_instance
+    samples = (own + _INSTANCES * kept.of_instance) / disk.SCRAPE_SECONDS
+    log = samples * disk.WAL_SECONDS * kept.wal_bytes_each
+    spans = _RATE * traced.number / traced.requests
+    return (
+        {days: (samples * days * disk.DAY * kept.bytes_each + log) / 1e9 for days in DAYS},
+        {days: spans * days * disk.DAY * traced.bytes_each / 1e9 for days in DAYS},
+    )
+
+
+@contextmanager
+def busy(number: int, environment: dict[str, str]) -> Iterator[tuple[Server, Callable[[], float]]]:
+    """An instance of so many workers that has had work; the call sends as much again and returns
+    the seconds that it took."""
+    server = Server(gunicorn(workers=number), environment | {"WEB_CONCURRENCY": str(number)})
+    try:
+        clients = [arena.Client(server.port) for _ in range(_CLIENTS)]
+        path = clients[0].first_expense()
+
+        def send(client: arena.Client) -> None:
+            for _ in range(_EACH):
+                client.request("GET", path)
+
+        def all_send() -> float:
+            began = time.monotonic()
+            with ThreadPoolExecutor(len(clients)) as pool:
+                list(pool.map(send, clients))
+            return time.monotonic() - began
+
+        all_send()
+        yield server, all_send
+    finally:
+        server.stop()
+
+
+def memory() -> Points:
+    """MB of an instance that has had work, by its workers."""
+    found: Points = {}
+    with arena.database() as environment:
         for number in WORKERS:
-            server = Server(
-                gunicorn(workers=number), environment | {"WEB_CONCURRENCY": str(number)}
-            )
-            try:
-                clients = [arena.Client(server.port) for _ in range(16)]
-                path = clients[0].first_expense()
-
-                def send(client: arena.Client, path: str = path) -> None:
-                    for _ in range(200):
-                        client.request("GET", path)
-
-                with ThreadPoolExecutor(len(clients)) as pool:
-                    list(pool.map(send, clients))
-                    began = time.monotonic()
-                    list(pool.map(send, clients))
-                    throughput[number] = len(clients) * 200 / (time.monotonic() - began)
+            with busy(number, environment) as (server, _):
                 # Memory is measured every 15 seconds, by a thread that looks every 5.
                 time.sleep(21)
-                memory[number] = value(server, "process_resident_memory_bytes")
-            finally:
-                server.stop()
-    return {number: size / 1e6 for number, size in memory.items()}, throughput
+                found[number] = value(server, "process_resident_memory_bytes") / 1e6
+    return found
 
 
-def show(title: str, points: Points, word: Callable[[float], str]) -> None:
-    print(title)
-    for key, found in points.items():
-        print(f"  {key:>6g}  {word(found)}", flush=True)
+def throughput() -> Points:
+    """Requests a second of an instance, by its workers."""
+    found: Points = {}
+    with arena.database() as environment:
+        for number in WORKERS:
+            with busy(number, environment) as (_, all_send):
+                found[number] = _CLIENTS * _EACH / all_send()
+    return found
+
+
+def of_sampling() -> list[Curve]:
+    title = "a detail request, telemetry and all"
+    return [Curve(title, "share of traces kept", "thousand instructions", sampling())]
+
+
+def of_queue() -> list[Curve]:
+    return [Curve(_LOST, "OTEL_BSP_MAX_QUEUE_SIZE", "share", queues(), 3)]
+
+
+def of_batch() -> list[Curve]:
+    return [Curve(_LOST, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "share", batches(), 3)]
+
+
+def of_retention() -> list[Curve]:
+    samples, spans = retention()
+    return [
+        Curve(f"samples of {_INSTANCES} instances", "days kept", "GB", samples, 2),
+        Curve(f"spans of {_RATE} requests a second", "days kept", "GB", spans, 2),
+    ]
+
+
+def of_memory() -> list[Curve]:
+    return [Curve("memory of an instance", "WEB_CONCURRENCY", "MB", memory())]
+
+
+def of_throughput() -> list[Curve]:
+    title = f"detail requests of {_CLIENTS} clients"
+    return [Curve(title, "WEB_CONCURRENCY", "a second", throughput())]
+
+
+_LOST = f"spans lost of {_BURST} requests, {SLOW:g} s a batch"
+#: In the order of the picture.
+MEASURES: dict[str, Callable[[], list[Curve]]] = {
+    "sampling": of_sampling,
+    "queue": of_queue,
+    "batch": of_batch,
+    "retention": of_retention,
+    "memory": of_memory,
+    "throughput": of_throughput,
+}
+
+
+def in_order(curves: dict[str, Curve]) -> dict[str, Curve]:
+    """``queue-0`` is the first curve of the measure ``queue``."""
+    names = sorted(curves, key=lambda name: list(MEASURES).index(name.partition("-")[0]))
+    return {name: curves[name] for name in names}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--picture", type=Path, default=Path("docs/images/tuning.png"))
-    arguments = parser.parse_args()
-    print(arena.machine(), flush=True)
-    kept = sampling()
-    show("share of traces kept: CPU time of a detail request", kept, lambda x: f"{x:.0f} µs")
-    lost = queue()
-    show(
-        f"queue of spans, receiver of {SLOW:g} s a batch: spans lost in {_BURST} requests",
-        lost,
-        lambda x: f"{x:.1%}",
-    )
-    memory, throughput = workers()
-    show("workers: memory of the instance", memory, lambda x: f"{x:.0f} MB")
-    show("workers: detail requests a second of 16 clients", throughput, lambda x: f"{x:.0f}")
-    figure, axes = plt.subplots(1, 4, figsize=(13, 3), layout="constrained")
-    for place, points, title, unit in (
-        (axes[0], kept, "share of traces kept", "µs CPU a request"),
-        (axes[1], {k: v * 100 for k, v in lost.items()}, "OTEL_BSP_MAX_QUEUE_SIZE", "% lost"),
-        (axes[2], memory, "WEB_CONCURRENCY", "MB of memory"),
-        (axes[3], throughput, "WEB_CONCURRENCY", "requests a second"),
-    ):
-        place.plot(list(points), list(points.values()), marker="o")
-        place.set_xlabel(title, fontsize=8)
-        place.set_ylabel(unit, fontsize=8)
-        place.set_ylim(bottom=0)
-        place.tick_params(labelsize=7)
-        place.grid(alpha=0.3)
-    figure.savefig(arguments.picture, dpi=80)
-    print(f"drawn: {arguments.picture}")
+    parser.add_argument("names", nargs="*", choices=[[], *MEASURES], default=[])
+    names = parser.parse_args().names or list(MEASURES)
+    for name in names:
+        measured = MEASURES[name]()
+        # Another run may have written meanwhile.
+        kept = load(RESULTS)
+        for number, curve in enumerate(measured):
+            kept[f"{name}-{number}"] = replace(curve, machine=arena.machine())
+            print(f"{table(curve)}\n", flush=True)
+        kept = in_order(kept)
+        save(kept, RESULTS)
+        draw(list(kept.values()), PICTURE)
 
 
 if __name__ == "__main__":

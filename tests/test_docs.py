@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.curves import load, table
 from scripts import tables
 from telemetry import gunicorn as telemetry_gunicorn
 from telemetry.settings import Settings
@@ -94,3 +95,12 @@ def test_the_guide_of_troubles_has_symptom_check_and_mend_for_each() -> None:
         found = [section.find(f"**{word}**") for word in ("Symptom", "Check", "Mend")]
         assert found == sorted(found), name
         assert found[0] >= 0, name
+
+
+def test_the_tables_of_the_knobs_are_what_was_measured() -> None:
+    text = (ROOT / "docs/tuning.md").read_text()
+    curves = load(ROOT / "docs/tuning.json")
+
+    assert len(curves) >= 6
+    for name, curve in curves.items():
+        assert f"{table(curve)}\n\n{curve.machine}" in text, name

@@ -60,11 +60,11 @@ def _deploy(it: Field, seconds: float) -> str:
 
 
 def _database_restart(it: Field, _seconds: float) -> str:
-    """Five seconds at full length, or as short as PostgreSQL can."""
+    """Five seconds at full length, and what PostgreSQL needs to start."""
     assert it.database is not None
     began = time.monotonic()
     it.database.stop()
-    time.sleep(max(5 / it.speed - (time.monotonic() - began) - 0.3, 0))
+    time.sleep(max(5 / it.speed - (time.monotonic() - began), 0))
     it.database.start()
     away = time.monotonic() - began
     return f"away for {away:.1f} s, which is {away * it.speed:.0f} s at full length"

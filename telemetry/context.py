@@ -18,8 +18,8 @@ class Operation:
 
     __slots__ = (
         "client_ip",
+        "connections",
         "correlation_id",
-        "counted",
         "db_queries",
         "db_seconds",
         "error",
@@ -61,8 +61,8 @@ class Operation:
         self.repeated: dict[str, str] = {}
         #: Statements that ran and are not counted yet, with their seconds.
         self.pending: list[tuple[Any, float]] = []
-        #: Counters, and what its end adds to them.
-        self.counted: list[tuple[Any, float]] = []
+        #: Connections that it got and are not counted yet: counter, histogram, seconds.
+        self.connections: list[tuple[Any, Any, float]] = []
         #: Whether a span of it is exported: only then its trace id is an exemplar.
         self.sampled = False
         #: The span is of OpenTelemetry's own instrumentation, which names and ends it.

@@ -123,17 +123,20 @@ class SeenRequest:
 
     def _count(self, outcome: Outcome) -> None:
         operation = self.operation
-        observations = [(outcome.requests, outcome.duration, self._seconds)]
+        observations = [
+            (outcome.requests, outcome.duration, self._seconds),
+            *operation.connections,
+        ]
         for read, seconds in operation.pending:
             observations.append((*(read.children or children_of(read)), seconds))
         operation.pending = []
         operation.finished = True
-        sums = operation.counted
-        if operation.db_queries:
-            sums.append((outcome.db_queries, operation.db_queries))
-            sums.append((outcome.db_seconds, operation.db_seconds))
+        sums = (
+            (outcome.db_queries, operation.db_queries),
+            (outcome.db_seconds, operation.db_seconds),
+        )
         trace_id = operation.trace_id if operation.sampled else ""
-        record(observations, trace_id, self._in_progress, sums)
+        record(observations, trace_id, self._in_progress, sums if operation.db_queries else ())
         if outcome.status >= 500:
             error = operation.error
             kind = "http_5xx" if error is None else type(error).__name__

@@ -1,8 +1,10 @@
-"""Attempts to get a database connection: counted, and their statements led through our wrapper."""
+"""Attempts to get a database connection: counted and measured, and their statements led through our
+wrapper."""
 
 from __future__ import annotations
 
 import functools
+import time
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -10,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from telemetry.context import current
 from telemetry.db.queries import driver_error, run_query
 from telemetry.metrics import definitions as metrics
+from telemetry.metrics.batch import record
 
 _PATCHED = "_telemetry_patched"
 
@@ -33,19 +36,22 @@ def install() -> None:
             original(self)
             return
         attempts = metrics.DATABASE_CONNECTIONS.child(self.alias)
+        durations = metrics.DATABASE_CONNECTION_DURATION.child(self.alias)
+        started = time.perf_counter()
         try:
             original(self)
         except Exception as error:
-            attempts.inc()
+            record([(attempts, durations, time.perf_counter() - started)])
             # What failed may be psycopg's exception: Django translates it one level up.
             metrics.DATABASE_CONNECTION_ERRORS.child(self.alias, driver_error(error)).inc()
             if operation is not None:
                 operation.error = error
             raise
+        attempt = attempts, durations, time.perf_counter() - started
         if operation is None or operation.finished:
-            attempts.inc()
+            record([attempt])
         else:
-            operation.counted.append((attempts, 1))
+            operation.connections.append(attempt)
 
     setattr(connect, _PATCHED, True)
     BaseDatabaseWrapper.connect = connect  # type: ignore[method-assign]
@@ -57,4 +63,5 @@ def start_at_zero() -> None:
 
     for alias in connections:
         metrics.DATABASE_CONNECTIONS.child(alias)
+        metrics.DATABASE_CONNECTION_DURATION.child(alias)
         metrics.DATABASE_CONNECTION_ERRORS.child(alias, "OperationalError")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -163,7 +163,7 @@ def _fixed(read: Statement, connection: Any) -> Fixed:
 def _count(operation: Operation | None, read: Statement, seconds: float) -> None:
     """Count a statement: at once, or with everything else that its operation counts."""
     if operation is None:
-        record_queries([(read, seconds)], "")
+        record([(*children_of(read), seconds)])
         return
     operation.db_queries += 1
     operation.db_seconds += seconds
@@ -181,17 +181,12 @@ def _count(operation: Operation | None, read: Statement, seconds: float) -> None
 def flush(operation: Operation) -> None:
     """Count what an operation kept."""
     pending, operation.pending = operation.pending, []
-    counted, operation.counted = operation.counted, []
-    record_queries(pending, operation.trace_id if operation.sampled else "", counted)
-
-
-def record_queries(
-    queries: list[tuple[Statement, float]],
-    trace_id: str,
-    sums: Iterable[tuple[CounterChild, float]] = (),
-) -> None:
-    observations = [(*children_of(read), seconds) for read, seconds in queries]
-    record(observations, trace_id, sums=sums)
+    connections, operation.connections = operation.connections, []
+    observations = [
+        *connections,
+        *((*children_of(read), seconds) for read, seconds in pending),
+    ]
+    record(observations, operation.trace_id if operation.sampled else "")
 
 
 def children_of(read: Statement) -> tuple[CounterChild, HistogramChild]:

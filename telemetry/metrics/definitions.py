@@ -78,6 +78,12 @@ DATABASE_CONNECTIONS = CounterMetric(
     "Attempts to get a database connection, from the server or the pool.",
     ("database",),
 )
+DATABASE_CONNECTION_DURATION = HistogramMetric(
+    "database_connection_duration_seconds",
+    "Time of the attempts to get a database connection, failed ones too, in seconds.",
+    ("database",),
+    buckets=_DATABASE_BUCKETS,
+)
 DATABASE_CONNECTION_ERRORS = CounterMetric(
     "database_connection_errors_total",
     "Attempts to get a database connection that failed, and connections lost in a query.",
@@ -177,6 +183,7 @@ DEFINITIONS: tuple[Metric[Any], ...] = (
     DATABASE_QUERY_DURATION,
     DATABASE_ERRORS,
     DATABASE_CONNECTIONS,
+    DATABASE_CONNECTION_DURATION,
     DATABASE_CONNECTION_ERRORS,
     DATABASE_POOL_CONNECTIONS,
     DATABASE_POOL_MAX_CONNECTIONS,

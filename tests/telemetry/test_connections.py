@@ -58,6 +58,8 @@ def test_a_pool_that_has_nothing_to_give_is_a_failed_attempt(sample: Sample) -> 
         first.close_pool()
 
     assert sample("database_connections_total", database="small") == 2
+    assert sample("database_connection_duration_seconds_count", database="small") == 2
+    assert sample("database_connection_duration_seconds_sum", database="small") >= 0.1
     labels = {"database": "small", "type": "PoolTimeout"}
     assert sample("database_connection_errors_total", **labels) == 1
 

@@ -86,6 +86,20 @@ def make() -> dashboard.Dashboard:
                 ],
             ),
             graph(
+                "Time to get a connection",
+                "From the pool or the server, failed attempts too. A dot leads to the trace of its "
+                "request.",
+                "s",
+                [
+                    query(
+                        quantile(share, "database_connection_duration_seconds"),
+                        name,
+                        exemplars=share == 0.95,
+                    )
+                    for share, name in ((0.5, "median"), (0.95, "95th"))
+                ],
+            ),
+            graph(
                 "Errors",
                 "Failed statements and connections a second, by the driver's exception. No data is "
                 "good news.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
 from django.test import AsyncClient, Client
+from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from prometheus_client import parser as prometheus
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -220,6 +222,20 @@ def test_a_callers_trace_is_continued_or_linked(
     assert (continued, len(span.links)) == ((True, 0) if trusted else (False, 1))
 
 
+def test_an_unsampled_request_has_ids_and_leaves_no_span(
+    client: Client, log_lines: Lines, spans: Spans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace.get_tracer_provider(), "decide", lambda _trace_id, _parent: False)
+
+    timing = client.get("/query/")["Server-Timing"]
+
+    line = request_line(log_lines)
+    assert re.fullmatch(r"[0-9a-f]{32}", line["trace_id"])
+    assert f"00-{line['trace_id']}-{line['span_id']}-00" in timing
+    assert line["db_queries"] == 1
+    assert spans() == []
+
+
 @pytest.mark.parametrize(
     "broken",
     ["", "00", "00-0-0-00", CALLER.replace("00-", "ff-", 1), CALLER + "-extra", "x" * 10_000],
@@ -405,6 +421,14 @@ def test_both_formats_can_be_read(client: Client, accept: str) -> None:
     assert text.endswith("# EOF\n") is wanted
     parse = openmetrics.text_string_to_metric_families if wanted else text_string_to_metric_families
     assert "http_requests" in {family.name for family in parse(text)}
+
+
+def test_a_scrape_is_compressed_for_those_who_take_it(client: Client) -> None:
+    response = client.get("/metrics", headers={"Accept-Encoding": "br;q=1.0, gzip;q=0.8"})
+
+    assert response["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in response["Vary"]
+    assert b"# TYPE http_requests_total counter" in gzip.decompress(response.content)
 
 
 @pytest.mark.parametrize("version", ["abc", "1.x", "", "9" * 5000, "-1"])

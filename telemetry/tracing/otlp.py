@@ -162,7 +162,8 @@ def _correlation(correlation_id: str) -> tuple[str, bytes, bytes]:
 def whole_field(span: WholeSpan, offset: int) -> tuple[bytes, ...]:
     """What span_field does, for the spans that most are, in pieces: they are joined once."""
     _, name, kind, trace_id, parent_id, correlation_id, fixed, started, ended = span
-    shared = fixed.encoded if fixed.name is name else _fixed(fixed, name, kind)
+    same = fixed.name is name and fixed.kind is kind
+    shared = fixed.encoded if same else _fixed(fixed, name, kind)
     tail = _FLAGS
     if correlation_id:
         told = _last_correlation
@@ -197,7 +198,8 @@ def span_field(span: LightSpan, offset: int) -> bytes:
     if fixed is None:
         body += _name(span.name) + _KIND[span.kind]
     else:
-        body += fixed.encoded if fixed.name is span.name else _fixed(fixed, span.name, span.kind)
+        same = fixed.name is span.name and fixed.kind is span.kind
+        body += fixed.encoded if same else _fixed(fixed, span.name, span.kind)
     if span.attributes:
         body += attributes_of(b"\x4a", span.attributes)
     if correlation_id := span.correlation_id:

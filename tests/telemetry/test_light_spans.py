@@ -27,7 +27,9 @@ from telemetry.tracing.light import (
     LightProvider,
     LightSpan,
     UnsampledSpan,
+    WholeSpan,
     epoch_offset,
+    unfolded,
 )
 
 RESOURCE = Resource({"service.name": "test", "n": 3})
@@ -49,7 +51,7 @@ def tracing() -> Tracing:
     return Tracing()
 
 
-def encoded(spans: Sequence[LightSpan], offset: int = 0) -> ExportTraceServiceRequest:
+def encoded(spans: Sequence[LightSpan | WholeSpan], offset: int = 0) -> ExportTraceServiceRequest:
     resource = otlp.resource(dict(RESOURCE.attributes))
     return ExportTraceServiceRequest.FromString(otlp.request(resource, spans, offset))
 
@@ -102,6 +104,40 @@ def test_the_bytes_are_those_that_the_sdk_would_send(generated: list[LightSpan])
     theirs = encode_spans([readable(span, RESOURCE, 0) for span in generated])
 
     assert comparable(encoded(generated)) == comparable(
+        ExportTraceServiceRequest.FromString(theirs.SerializeToString())
+    )
+
+
+SCOPE = Tracing().tracer
+SHARED = [Fixed({"db.query.text": text, "n": 7}) for text in ("", "SELECT ü", "x" * 20_000)]
+
+
+@st.composite
+def whole_spans(draw: st.DrawFn) -> WholeSpan:
+    return (
+        SCOPE,
+        draw(st.sampled_from(["", "SELECT ü", "INSERT"])),
+        draw(st.sampled_from(list(SpanKind))),
+        draw(st.binary(min_size=16, max_size=16).filter(any)),
+        draw(st.binary(min_size=8, max_size=8).filter(any)),
+        draw(st.sampled_from(["", "a.b:c-d", "b", "x" * 128])),
+        draw(st.sampled_from(SHARED)),
+        draw(moments),
+        draw(moments),
+    )
+
+
+@given(st.lists(whole_spans(), min_size=1, max_size=6))
+def test_a_span_told_as_a_tuple_has_the_bytes_of_the_object(generated: list[WholeSpan]) -> None:
+    sent = encoded(generated)
+
+    given_ids = [span.span_id for span in sent.resource_spans[0].scope_spans[0].spans]
+    assert len(set(given_ids)) == len(generated)
+    objects = [unfolded(whole) for whole in generated]
+    for span, span_id in zip(objects, given_ids, strict=True):
+        span.span_id = span_id
+    theirs = encode_spans([readable(span, RESOURCE, 0) for span in objects])
+    assert comparable(sent) == comparable(
         ExportTraceServiceRequest.FromString(theirs.SerializeToString())
     )
 

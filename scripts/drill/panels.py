@@ -9,12 +9,12 @@ from monitoring.render import HERE, duration
 from scripts.drill.field import Field, poll
 
 _VARIABLES = {
-    "$job": "expense-tracker-api",
-    "$instance": ".*",
+    "$job": ".+",
+    "$instance": ".+",
     # One of all: which endpoint a person chooses is not known here.
     '="$endpoint"': '=~".+"',
-    "$endpoint": ".*",
-    "$slo": ".*",
+    "$endpoint": ".+",
+    "$slo": ".+",
 }
 
 

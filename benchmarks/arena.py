@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from scripts.local.machine import machine as machine  # noqa: PLC0414  asked of here
 from scripts.postgres import discard, free_port, temporary
 from scripts.servers import ROOT
 
 PASSWORD = "benchmark-only-1"
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -126,10 +126,12 @@ class Client:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of one process, all its threads included."""
-    with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
-        fields = file.read().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    """Time of one process on a CPU, that of all its threads (they live as long as it does).
+
+    The scheduler counts nanoseconds; ``/proc/PID/stat`` has ticks of 10 ms.
+    """
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(file.read_text().split()[0]) for file in threads) / 1e9
 
 
 def worker_of(master: int) -> int:

@@ -38,7 +38,8 @@ next_trace_id, next_span_id = _traces.pop, _spans.pop
 
 def _fresh(size: int) -> list[bytes]:
     ids = struct.unpack(f"{size}s" * _AT_ONCE, os.urandom(size * _AT_ONCE))
-    return [found for found in ids if found != bytes(size)]
+    zero = bytes(size)
+    return [found for found in ids if found != zero] if zero in ids else list(ids)
 
 
 def _forget() -> None:

@@ -8,7 +8,7 @@ A test holds these bytes against protobuf's parser for generated spans.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry.trace import SpanKind, StatusCode
@@ -19,9 +19,14 @@ from telemetry.tracing.light import Event, Fixed, LightSpan, LightTracer, WholeS
 #: Trace id, span id, parent's span id, start and end, each behind its tag.
 _CHILD = struct.Struct("<2s16s2s8s2s8sBQBQ").pack
 _ROOT = struct.Struct("<2s16s2s8sBQBQ").pack
-#: The same as _CHILD behind the field's own tag and a length of two bytes.
-_WHOLE = struct.Struct("<BBB2s16s2s8s2s8sBQBQ").pack
-_WHOLE_HEAD = 56
+#: The same for a span told as a tuple: the field's own tag and length, what it shares with others
+#: of its parent, its span id, start and end.
+_WHOLE = struct.Struct("<3s34s2s8s1sQ1sQ").pack
+_WHOLE_HEAD = 62
+#: Flags, trace id and parent's id: what the spans below one have in common.
+_SIBLINGS = struct.Struct("6s2s16s2s8s").pack
+#: A varint below this needs no third byte.
+_TWO_BYTES = 0x4000
 _UNSET = StatusCode.UNSET
 _EVENT_TIME = struct.Struct("<BQ").pack
 _DOUBLE = struct.Struct("<d").pack
@@ -40,9 +45,16 @@ _FLAGS_REMOTE = b"\x85\x01\x01\x03\x00\x00"
 _KEPT_KEYS = frozenset({"user_agent.original", "client.address", "error.type"})
 _MOST_KEPT = 4096
 _kept: dict[Any, bytes] = {}
-_last_correlation: tuple[str, bytes, bytes] = ("", b"", b"")
+_last_correlation = ("", b"")
 #: By tag, key and length: an attribute up to its text.
 _before_text: dict[tuple[bytes, str, int], bytes] = {}
+_before_correlation: dict[int, bytes] = {}
+#: By length: how a span begins.
+_heads: dict[int, bytes] = {}
+
+
+#: The pieces of each scope's spans.
+Scopes = dict[LightTracer, list[bytes]]
 
 
 def varint(number: int) -> bytes:
@@ -100,15 +112,18 @@ def attributes_of(tag: bytes, attributes: Mapping[str, Any]) -> bytes:
         if type(value) is not str:
             parts.append(field(tag, key_value(key, value)))
         elif key in _KEPT_KEYS:
-            parts.append(_keep((tag, key, value)))
+            parts.append(_kept.get((tag, key, value)) or _keep((tag, key, value)))
         else:
-            parts.append(_text_attribute(tag, key, value))
+            parts += _text_attribute(tag, key, value)
     return b"".join(parts)
 
 
-def _text_attribute(tag: bytes, key: str, value: str) -> bytes:
+def _text_attribute(tag: bytes, key: str, value: str) -> tuple[bytes, bytes]:
     """An attribute with a text. All before the text is kept: it depends on the length alone."""
-    encoded = value.encode("utf-8", "replace")
+    try:
+        encoded = value.encode()
+    except UnicodeEncodeError:
+        encoded = text(value)
     before = (tag, key, len(encoded))
     known = _before_text.get(before)
     if known is None:
@@ -116,16 +131,14 @@ def _text_attribute(tag: bytes, key: str, value: str) -> bytes:
         known = field(tag, known)[: -len(encoded) or None]
         if len(_before_text) < _MOST_KEPT:
             _before_text[before] = known
-    return known + encoded
+    return known, encoded
 
 
 def _keep(attribute: tuple[bytes, str, Any]) -> bytes:
-    known = _kept.get(attribute)
-    if known is None:
-        tag, key, value = attribute
-        known = field(tag, key_value(key, value))
-        _remember(attribute, known)
-    return known
+    tag, key, value = attribute
+    encoded = field(tag, key_value(key, value))
+    _remember(attribute, encoded)
+    return encoded
 
 
 def _remember(key: Any, encoded: bytes) -> None:
@@ -150,38 +163,69 @@ def _fixed(fixed: Fixed, name: str, kind: SpanKind) -> bytes:
     return fixed.encoded
 
 
-def _correlation(correlation_id: str) -> tuple[str, bytes, bytes]:
-    """The attribute, without and with the usual flags behind it. Kept from one span to the next:
-    those of a request come together."""
+def _correlation(correlation_id: str) -> bytes:
+    """The attribute, kept from one span to the next: those of a request come together."""
     global _last_correlation
-    encoded = _text_attribute(b"\x4a", "correlation_id", correlation_id)
-    _last_correlation = (correlation_id, encoded, encoded + _FLAGS)
-    return _last_correlation
+    encoded = correlation_id.encode("utf-8", "replace")
+    before = _before_correlation.get(len(encoded))
+    if before is None:
+        before, _ = _text_attribute(b"\x4a", "correlation_id", correlation_id)
+        if len(encoded) < _MOST_KEPT:
+            _before_correlation[len(encoded)] = before
+    encoded = before + encoded
+    _last_correlation = (correlation_id, encoded)
+    return encoded
 
 
-def whole_field(span: WholeSpan, offset: int) -> tuple[bytes, ...]:
-    """What span_field does, for the spans that most are, in pieces: they are joined once."""
-    _, name, kind, trace_id, parent_id, correlation_id, fixed, started, ended = span
-    same = fixed.name is name and fixed.kind is kind
-    shared = fixed.encoded if same else _fixed(fixed, name, kind)
-    tail = _FLAGS
-    if correlation_id:
-        told = _last_correlation
-        if told[0] != correlation_id:
-            told = _correlation(correlation_id)
-        tail = told[2]
-    try:
-        span_id = next_span_id()
-    except IndexError:
-        span_id = new_span_id()
-    length = _WHOLE_HEAD + len(shared) + len(tail)
-    if length >= 0x4000:
-        return (span_field(unfolded(span), offset),)
-    head = _WHOLE(
-        0x12, length & 0x7F | 0x80, length >> 7, b"\x0a\x10", trace_id, b"\x12\x08", span_id,
-        b"\x22\x08", parent_id, 0x39, started + offset, 0x41, ended + offset,
-    )  # fmt: skip
-    return head, shared, tail
+def _head(length: int) -> bytes:
+    """Tag and length of a span shorter than ``_TWO_BYTES``; as a varint of two bytes, which nearly
+    all need and a shorter length may have too."""
+    made = _heads[length] = bytes((0x12, length & 0x7F | 0x80, length >> 7))
+    return made
+
+
+def _fields(spans: Sequence[LightSpan | WholeSpan], offset: int) -> Scopes:
+    """Field 2 of ScopeSpans of each span, in pieces: they are joined once.
+
+    What is a tuple is encoded here; a call for each would be a tenth of it.
+    """
+    scopes: Scopes = {}
+    pieces: list[bytes] = []
+    scope: LightTracer | None = None
+    trace: bytes | None = None
+    parent: bytes | None = None
+    correlation: str | None = None
+    shared_with_siblings = tail = b""
+    for span in spans:
+        if not isinstance(span, tuple):
+            _scope(scopes, span.tracer).append(span_field(span, offset))
+            continue
+        tracer, name, kind, trace_id, parent_id, correlation_id, fixed, started, ended = span
+        if tracer is not scope:
+            scope, pieces = tracer, _scope(scopes, tracer)
+        if parent_id is not parent or correlation_id is not correlation or trace_id is not trace:
+            trace, parent, correlation = trace_id, parent_id, correlation_id
+            shared_with_siblings = _SIBLINGS(_FLAGS, b"\x0a\x10", trace_id, b"\x22\x08", parent_id)
+            tail = _correlation(correlation_id) if correlation_id else b""
+        same = fixed.name is name and fixed.kind is kind
+        shared = fixed.encoded if same else _fixed(fixed, name, kind)
+        length = _WHOLE_HEAD + len(shared) + len(tail)
+        if length >= _TWO_BYTES:
+            pieces.append(span_field(unfolded(span), offset))
+            continue
+        try:
+            span_id = next_span_id()
+        except IndexError:
+            span_id = new_span_id()
+        pieces += (
+            _WHOLE(
+                _heads.get(length) or _head(length), shared_with_siblings, b"\x12\x08", span_id,
+                b"\x39", started + offset, b"\x41", ended + offset,
+            ),
+            shared,
+            tail,
+        )  # fmt: skip
+    return scopes
 
 
 def span_field(span: LightSpan, offset: int) -> bytes:
@@ -204,16 +248,15 @@ def span_field(span: LightSpan, offset: int) -> bytes:
         body += attributes_of(b"\x4a", span.attributes)
     if correlation_id := span.correlation_id:
         told = _last_correlation
-        body += told[1] if told[0] == correlation_id else _correlation(correlation_id)[1]
+        body += told[1] if told[0] is correlation_id else _correlation(correlation_id)
     body += _FLAGS_REMOTE if span.parent_remote else _FLAGS
     if span.events or span.links or span.status is not _UNSET or span.trace_state:
         body += _rest(span, offset)
     if span.dropped_attributes:
         body += b"\x50" + varint(span.dropped_attributes)
     length = len(body)
-    if length < 0x4000:
-        # A varint of two bytes, which nearly all need; a shorter length may have them too.
-        return b"\x12%c%c%b" % (length & 0x7F | 0x80, length >> 7, body)
+    if length < _TWO_BYTES:
+        return (_heads.get(length) or _head(length)) + body
     return b"\x12" + varint(length) + body
 
 
@@ -253,28 +296,22 @@ def resource(attributes: Mapping[str, Any]) -> bytes:
     return field(b"\x0a", attributes_of(b"\x0a", attributes))
 
 
-def request(resource_field: bytes, spans: Iterable[LightSpan | WholeSpan], offset: int) -> bytes:
+def request(resource_field: bytes, spans: Sequence[LightSpan | WholeSpan], offset: int) -> bytes:
     """ExportTraceServiceRequest."""
-    scopes: dict[LightTracer, list[bytes]] = {}
-    for span in spans:
-        if isinstance(span, tuple):
-            encoded = scopes.get(span[0]) or _begin_scope(scopes, span[0])
-            encoded += whole_field(span, offset)
-        else:
-            encoded = scopes.get(span.tracer) or _begin_scope(scopes, span.tracer)
-            encoded.append(span_field(span, offset))
     parts = [resource_field]
-    for encoded in scopes.values():
-        parts += (b"\x12", varint(sum(map(len, encoded))), *encoded)
+    for pieces in _fields(spans, offset).values():
+        parts += (b"\x12", varint(sum(map(len, pieces))), *pieces)
     return b"".join((b"\x0a", varint(sum(map(len, parts))), *parts))
 
 
-def _begin_scope(scopes: dict[LightTracer, list[bytes]], tracer: LightTracer) -> list[bytes]:
-    told = field(b"\x0a", text(tracer.name))
-    if tracer.version:
-        told += field(b"\x12", text(tracer.version))
-    encoded = scopes[tracer] = [field(b"\x0a", told)]
-    return encoded
+def _scope(scopes: Scopes, tracer: LightTracer) -> list[bytes]:
+    pieces = scopes.get(tracer)
+    if pieces is None:
+        told = field(b"\x0a", text(tracer.name))
+        if tracer.version:
+            told += field(b"\x12", text(tracer.version))
+        pieces = scopes[tracer] = [field(b"\x0a", told)]
+    return pieces
 
 
 __all__: Sequence[str] = ("request", "resource", "span_field")

@@ -27,7 +27,10 @@ def record(
     exemplar of all. What ``ended`` is taken off its gauge; ``sums`` are added to their counters."""
     due: list[tuple[int, float]] = []
     now = monotonic() if trace_id else 0.0
-    with store.lock:
+    # `with` takes twice as long.
+    lock = store.lock
+    lock.acquire()
+    try:
         cells, exemplar_due = store.cells, store.exemplar_due
         if ended is not None:
             cells[ended.slot] -= 1
@@ -43,3 +46,5 @@ def record(
                 due.append((bucket, value))
         if due:
             store.set_exemplars(due, trace_id, time(), now + EXEMPLAR_STAYS)
+    finally:
+        lock.release()

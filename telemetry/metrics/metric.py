@@ -44,11 +44,16 @@ class GaugeChild(Child):
     __slots__ = ()
 
     def inc(self, amount: float = 1) -> None:
-        with store.lock:
+        # Called for each request: `with` takes twice as long.
+        lock = store.lock
+        lock.acquire()
+        try:
             cells = store.cells
             value = cells[self.slot]
             # Not a number where this process has not set it yet.
             cells[self.slot] = amount if value != value else value + amount  # noqa: PLR0124
+        finally:
+            lock.release()
 
     def dec(self, amount: float = 1) -> None:
         self.inc(-amount)

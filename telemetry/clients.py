@@ -50,11 +50,14 @@ def loaded_user(request: HttpRequest) -> Any:
 
     Looking at ``request.user`` itself would run a query and make every answer vary by cookie.
     """
-    user = request.__dict__.get("user")
+    known = request.__dict__
+    user = known.get("user")
     if isinstance(user, LazyObject):
         user = user.__dict__.get("_wrapped", empty)
         if user is empty:
             user = None
     if user is None:
-        user = request.__dict__.get("_acached_user") or request.__dict__.get("_cached_user")
-    return user if user is not None and getattr(user, "is_authenticated", False) else None
+        user = known.get("_acached_user") or known.get("_cached_user")
+        if user is None:
+            return None
+    return user if getattr(user, "is_authenticated", False) else None

@@ -8,6 +8,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
+from telemetry import settings
+
 
 class Operation:
     """One unit of work with its ids and its tally.
@@ -21,7 +23,7 @@ class Operation:
         "connections",
         "correlation_id",
         "db_queries",
-        "db_seconds",
+        "db_time",
         "error",
         "fields",
         "finished",
@@ -32,8 +34,9 @@ class Operation:
         "sampled",
         "shapes",
         "span",
-        "span_count",
         "span_id",
+        "spans",
+        "spans_left",
         "theirs",
         "trace_id",
     )
@@ -49,18 +52,22 @@ class Operation:
         self.span_id = ""
         #: The OpenTelemetry span of the whole operation, None while there is none.
         self.span: Any = None
-        #: Spans begun in this operation, held under a bound.
-        self.span_count = 0
+        #: Spans that may still begin in this operation.
+        self.spans_left = settings.get().SPANS_PER_TRACE
         #: Fields that ``telemetry.bind`` added to every log line of the operation.
         self.fields: dict[str, Any] = {}
         self.db_queries = 0
-        self.db_seconds = 0.0
+        #: Nanoseconds.
+        self.db_time = 0
         #: How often each statement shape ran, to find repeated queries (N+1).
         self.shapes: dict[str, int] = {}
         #: Those that ran too often, each with the line of user code that ran it.
         self.repeated: dict[str, str] = {}
-        #: Statements that ran and are not counted yet, with their seconds.
-        self.pending: list[tuple[Any, float]] = []
+        #: Statements that ran and are not counted yet, with their seconds and their end on the
+        #: clock of ``perf_counter_ns``.
+        self.pending: list[tuple[Any, float, int]] = []
+        #: Their spans, which are handed over when they are counted.
+        self.spans: list[Any] = []
         #: Connections that it got and are not counted yet: counter, histogram, seconds.
         self.connections: list[tuple[Any, Any, float]] = []
         #: Whether a span of it is exported: only then its trace id is an exemplar.

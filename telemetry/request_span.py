@@ -16,7 +16,7 @@ from telemetry.logs.masking import mask_text
 from telemetry.outcomes import Outcome
 from telemetry.tracing import contrib, propagation
 from telemetry.tracing.correlate import ATTRIBUTE
-from telemetry.tracing.light import Fixed, LightSpan, UnsampledSpan
+from telemetry.tracing.light import Fixed, LightSpan, UnsampledSpan, perf
 from telemetry.tracing.own import OwnTracer
 
 _tracer = OwnTracer("telemetry.http")
@@ -106,11 +106,13 @@ def end(operation: Operation, request: HttpRequest, outcome: Outcome) -> None:
     if operation.theirs:
         enrich(operation, outcome.route)
         return
-    if type(span) is LightSpan:
+    light = span if type(span) is LightSpan and not span.ended else None
+    if light is not None:
         # What telemetry makes itself needs no check.
-        span.name = outcome.span_name
-        span.fixed = _fixed(request, outcome)
-        span.attributes.update(_of_this_request(operation, request))
+        light.name = outcome.span_name
+        light.fixed = _fixed(request, outcome)
+        said = _of_this_request(operation, request)
+        light.attributes = {**light.attributes, **said} if light.attributes else said
     elif span.is_recording():
         span.update_name(outcome.span_name)
         span.set_attributes(_fixed(request, outcome).attributes)
@@ -120,13 +122,22 @@ def end(operation: Operation, request: HttpRequest, outcome: Outcome) -> None:
             _tell_repeated(span, operation)
         if outcome.status >= 500:
             _tell_error(span, operation, outcome.status)
-    span.end()
+    if light is not None:
+        light.ended = perf()
+        spans, operation.spans = operation.spans, []
+        spans.append(light)
+        _tracer.hand_over(spans)
+    else:
+        span.end()
 
 
 def _fixed(request: HttpRequest, outcome: Outcome) -> Fixed:
     meta = request.META
-    # The property `scheme` asks Django's settings first, whatever they say.
-    scheme = request.scheme if settings.scheme_is_told() else _scheme_of(request)
+    # The property `scheme` asks Django's settings first, whatever they say; under WSGI this key is
+    # what it says then, under ASGI there is none.
+    scheme = None if settings.scheme_is_told() else meta.get("wsgi.url_scheme")
+    if scheme is None:
+        scheme = request.scheme
     key = (
         scheme,
         meta.get("SERVER_PROTOCOL"),
@@ -155,11 +166,6 @@ def _fixed(request: HttpRequest, outcome: Outcome) -> Fixed:
     if len(outcome.fixed) < _MOST_FIXED:
         outcome.fixed[key] = made
     return made
-
-
-def _scheme_of(request: Any) -> str | None:
-    scheme: str | None = request._get_scheme()  # noqa: SLF001
-    return scheme
 
 
 def _of_this_request(operation: Operation, request: HttpRequest) -> dict[str, Any]:

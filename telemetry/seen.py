@@ -7,9 +7,6 @@ import time
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from opentelemetry import context as context_api
-from opentelemetry.context import Context
-from opentelemetry.trace.propagation import _SPAN_KEY
 
 from telemetry import request_span, settings
 from telemetry.clients import client_ip, loaded_user
@@ -21,15 +18,28 @@ from telemetry.logs.exceptions import fields_of
 from telemetry.methods import METHODS, known_method
 from telemetry.metrics import definitions as metrics
 from telemetry.metrics.batch import record
+from telemetry.metrics.metric import GaugeChild
 from telemetry.outcomes import Outcome, outcome_of
 from telemetry.routes import endpoint
+from telemetry.tracing import here
 
 logger = logging.getLogger(__name__)
 
 #: What nginx writes when the client went away before the answer; no standard code fits.
 CLIENT_CLOSED = 499
 _LONGEST_PATH = 1024
+#: What most requests take: to look it up takes a third of a float's format.
+_TENTHS = tuple(f"{number / 10:.1f}" for number in range(1000))
 _CORRELATION, _TIMING = HEADER.lower(), "server-timing"
+
+
+#: Their gauge, by method.
+_in_progress: dict[str, GaugeChild] = {}
+
+
+def _progress_of(method: str) -> GaugeChild:
+    found = _in_progress[method] = metrics.HTTP_REQUESTS_IN_PROGRESS.child(method)
+    return found
 
 
 class SeenRequest:
@@ -38,8 +48,8 @@ class SeenRequest:
     __slots__ = (
         "_finished",
         "_in_progress",
-        "_seconds",
         "_tokens",
+        "_took",
         "method",
         "operation",
         "request",
@@ -49,43 +59,46 @@ class SeenRequest:
     )
 
     def __init__(self, request: HttpRequest) -> None:
-        self.started = time.perf_counter()
+        self.started = time.perf_counter_ns()
         self.request = request
         #: The user, where somebody loaded one before the answer was there.
         self.user: Any = None
         self._finished = False
-        self._seconds = 0.0
+        #: Nanoseconds.
+        self._took = 0
         self._tokens: tuple[Any, Any] | None = None
         method = request.method or ""
         self.method = method = method if method in METHODS else known_method(method)
-        given = request.META.get("HTTP_X_CORRELATION_ID")
+        meta = request.META
+        given = meta.get("HTTP_X_CORRELATION_ID")
         self.operation = operation = Operation((given and accepted(given)) or "")
-        self._in_progress = metrics.HTTP_REQUESTS_IN_PROGRESS.child(method)
-        self._in_progress.inc()
-        operation.client_ip = client_ip(request)
+        self._in_progress = in_progress = _in_progress.get(method) or _progress_of(method)
+        in_progress.inc()
+        if "HTTP_X_FORWARDED_FOR" in meta:
+            operation.client_ip = client_ip(request)
+        else:
+            operation.client_ip = meta.get("REMOTE_ADDR") or ""
         self.span = request_span.begin(operation, request, method)
 
     def enter(self) -> None:
         """Make this the work that runs now, in this thread or task."""
-        outside = context_api.get_current()
-        inside = {**outside, _SPAN_KEY: self.span} if outside else {_SPAN_KEY: self.span}
-        self._tokens = current.set(self.operation), context_api.attach(Context(inside))
+        self._tokens = current.set(self.operation), here.attach(here.with_span(self.span))
 
     def leave(self) -> None:
         if self._tokens is not None:
             operation, span = self._tokens
             self._tokens = None
-            context_api.detach(span)
+            here.detach(span)
             current.reset(operation)
 
     def add_headers(self, response: HttpResponseBase) -> None:
         """``X-Correlation-ID`` and ``Server-Timing`` (W3C Server Timing)."""
         operation = self.operation
         self.user = loaded_user(self.request)
-        timing = f"total;dur={(time.perf_counter() - self.started) * 1000:.1f}"
+        timing = f"total;dur={_milliseconds(time.perf_counter_ns() - self.started)}"
         if self._may_see_database():
             timing += (
-                f', db;dur={operation.db_seconds * 1000:.1f};desc="{operation.db_queries} queries"'
+                f', db;dur={_milliseconds(operation.db_time)};desc="{operation.db_queries} queries"'
             )
         if operation.trace_id:
             flags = "01" if operation.sampled else "00"
@@ -111,7 +124,7 @@ class SeenRequest:
         if self._finished:
             return
         self._finished = True
-        self._seconds = time.perf_counter() - self.started
+        self._took = time.perf_counter_ns() - self.started
         try:
             outcome = outcome_of(self.method, endpoint(self.request), status)
             self._count(outcome)
@@ -124,16 +137,16 @@ class SeenRequest:
     def _count(self, outcome: Outcome) -> None:
         operation = self.operation
         observations = [
-            (outcome.requests, outcome.duration, self._seconds),
+            (outcome.requests, outcome.duration, self._took / 1e9),
             *operation.connections,
         ]
-        for read, seconds in operation.pending:
+        for read, seconds, _ in operation.pending:
             observations.append((*(read.children or children_of(read)), seconds))
         operation.pending = []
         operation.finished = True
         sums = (
             (outcome.db_queries, operation.db_queries),
-            (outcome.db_seconds, operation.db_seconds),
+            (outcome.db_seconds, operation.db_time / 1e9),
         )
         trace_id = operation.trace_id if operation.sampled else ""
         record(observations, trace_id, self._in_progress, sums if operation.db_queries else ())
@@ -150,7 +163,7 @@ class SeenRequest:
         level = logging.INFO
         if status >= 500:
             level = logging.ERROR
-        elif self._seconds > settings.get().SLOW_REQUEST_SECONDS or operation.repeated:
+        elif self._took > settings.get().SLOW_REQUEST_SECONDS * 1e9 or operation.repeated:
             level = logging.WARNING
         if not request_line.enabled(level):
             return
@@ -159,9 +172,9 @@ class SeenRequest:
         values = (
             request.path[:_LONGEST_PATH],
             status,
-            self._seconds,
+            self._took,
             operation.db_queries,
-            operation.db_seconds,
+            operation.db_time,
             None if user is None else user.pk,
             operation.client_ip,
             response_bytes,
@@ -189,6 +202,12 @@ class SeenRequest:
         if operation.error is not None and status >= 500:
             fields["exception"] = fields_of(operation.error)
         return fields
+
+
+def _milliseconds(nanoseconds: int) -> str:
+    """With one decimal."""
+    tenths = (nanoseconds + 50_000) // 100_000
+    return _TENTHS[tenths] if tenths < 1000 else f"{tenths / 10:.1f}"
 
 
 def size_of(response: HttpResponseBase) -> int:

@@ -107,7 +107,7 @@ def _write(name: str, logger: str, operation: Operation, seconds: float) -> None
         "operation": name,
         "duration_seconds": round(seconds, 6),
         "db_queries": operation.db_queries,
-        "db_seconds": round(operation.db_seconds, 6),
+        "db_seconds": round(operation.db_time / 1e9, 6),
     }
     if operation.repeated:
         fields["repeated_queries"] = len(operation.repeated)

@@ -317,27 +317,26 @@ class LightTracer(Tracer):
 
     def whole(  # noqa: PLR0917  called for each statement
         self, name: str, kind: SpanKind, parent: Span, fixed: Fixed, started: int, ended: int
-    ) -> None:
-        """A span that was over before anybody could look at it."""
+    ) -> WholeSpan | None:
+        """A span that was over before anybody could look at it: one that the caller hands over
+        with others by ``ended_together``, or None where it needed an object and is handed over."""
         if type(parent) is LightSpan and parent.trace_state is None:
-            self.ended(
-                (
-                    self,
-                    name,
-                    kind,
-                    parent.trace_id,
-                    parent.span_id,
-                    parent.correlation_id,
-                    fixed,
-                    started,
-                    ended,
-                )
+            return (
+                self,
+                name,
+                kind,
+                parent.trace_id,
+                parent.span_id,
+                parent.correlation_id,
+                fixed,
+                started,
+                ended,
             )
-            return
         span = self.start(name, kind, parent, fixed, started)
         if span.recording:
             span.ended = ended
             self.ended(span)
+        return None
 
     def start(
         self,
@@ -429,9 +428,15 @@ class LightTracer(Tracer):
 class LightProvider(TracerProvider):
     """Gives tracers of light spans."""
 
-    def __init__(self, decide: Decide, ended: Callable[[LightSpan | WholeSpan], None]) -> None:
+    def __init__(
+        self,
+        decide: Decide,
+        ended: Callable[[LightSpan], None],
+        ended_together: Callable[[list[LightSpan | WholeSpan]], None],
+    ) -> None:
         self.decide = decide
         self.ended = ended
+        self.ended_together = ended_together
         self._tracers: dict[tuple[str, str], LightTracer] = {}
 
     def get_tracer(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from telemetry import settings
 from telemetry.context import Operation
 from telemetry.tracing.provider import processor
 
@@ -11,8 +10,8 @@ def may_begin_span(operation: Operation | None) -> bool:
     """Whether one more span may begin; one that may not is counted as dropped."""
     if operation is None:
         return True
-    if operation.span_count >= settings.get().SPANS_PER_TRACE:
+    if operation.spans_left < 1:
         processor.count_dropped("span_limit", 1)
         return False
-    operation.span_count += 1
+    operation.spans_left -= 1
     return True

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Tracer
 
-from telemetry.tracing.light import Fixed, LightTracer, epoch_offset
+from telemetry.tracing.light import Fixed, LightSpan, LightTracer, WholeSpan, epoch_offset
+
+#: Lets light spans that ended be exported, those of one piece of work together.
+HandOver = Callable[[list[LightSpan | WholeSpan]], None]
 
 
 class OwnTracer:
@@ -21,11 +26,13 @@ class OwnTracer:
         self.root = self._root
         self.start = self._start
         self.whole = self._whole
+        self.hand_over: HandOver = self._hand_over
 
     def _tracer(self) -> Tracer:
         tracer = trace.get_tracer_provider().get_tracer(self._scope)
         if isinstance(tracer, LightTracer):
             self.root, self.start, self.whole = tracer.root, tracer.start, tracer.whole
+            self.hand_over = tracer.provider.ended_together
         return tracer
 
     def _root(self, name: str, kind: SpanKind) -> Span:
@@ -54,10 +61,16 @@ class OwnTracer:
 
     def _whole(  # noqa: PLR0917
         self, name: str, kind: SpanKind, parent: Span, fixed: Fixed, started: int, ended: int
-    ) -> None:
-        """A span of which there is nothing more to say."""
+    ) -> WholeSpan | None:
+        """A span of which there is nothing more to say: one to hand over, None if that is done."""
         tracer = self._tracer()
         if isinstance(tracer, LightTracer):
-            tracer.whole(name, kind, parent, fixed, started, ended)
-        else:
-            self._start(name, kind, parent, fixed, started).end(ended + epoch_offset())
+            return tracer.whole(name, kind, parent, fixed, started, ended)
+        self._start(name, kind, parent, fixed, started).end(ended + epoch_offset())
+        return None
+
+    def _hand_over(self, spans: list[LightSpan | WholeSpan]) -> None:
+        # Only light spans come here.
+        tracer = self._tracer()
+        if isinstance(tracer, LightTracer):
+            tracer.provider.ended_together(spans)

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
@@ -101,6 +101,17 @@ class QueueProcessor(SpanProcessor):
         if self._thread is None:
             self._start()
         elif len(self._queue) == self._batch:
+            self._wake.set()
+
+    def add_all(self, spans: Sequence[AnySpan]) -> None:
+        """Take spans that ended and are sampled, the whole of one piece of work."""
+        waiting = len(self._queue)
+        if self._stopped or waiting + len(spans) > self._limit or self._thread is None:
+            for span in spans:
+                self.add(span)
+            return
+        self._queue.extend(spans)
+        if waiting < self._batch <= waiting + len(spans):
             self._wake.set()
 
     def _start(self) -> None:

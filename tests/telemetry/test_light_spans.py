@@ -39,9 +39,11 @@ class Tracing:
     """A provider of its own, with the spans that ended."""
 
     def __init__(self, *, sampled: bool = True) -> None:
-        self.spans: list[LightSpan] = []
+        self.spans: list[Any] = []
         self.provider = LightProvider(
-            lambda _trace, parent: sampled if parent is None else parent, self.spans.append
+            lambda _trace, parent: sampled if parent is None else parent,
+            self.spans.append,
+            self.spans.extend,
         )
         self.tracer = self.provider.get_tracer("test", "1.0")
 

@@ -74,8 +74,9 @@ def receiver() -> Iterator[Receiver]:
 
 
 def spans(number: int = 3) -> list[LightSpan]:
-    ended: list[LightSpan] = []
-    tracer = LightProvider(lambda _trace, _parent: True, ended.append).get_tracer("test")
+    ended: list[Any] = []
+    provider = LightProvider(lambda _trace, _parent: True, ended.append, ended.extend)
+    tracer = provider.get_tracer("test")
     for index in range(number):
         tracer.start_span(f"span {index}").end()
     return ended

@@ -54,6 +54,10 @@ class Queue:
             self.tracer.start_span(f"span {index}").end()
 
 
+def ended_spans(number: int) -> list[ReadableSpan]:
+    return [ReadableSpan(f"together {index}") for index in range(number)]
+
+
 @pytest.fixture(autouse=True)
 def _small_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "10")
@@ -67,6 +71,42 @@ def test_ended_spans_are_exported_in_order() -> None:
     Queue(exporter).end_spans(5)
 
     poll(lambda: exporter.names == [f"span {n}" for n in range(5)], 5, "not exported")
+
+
+def test_spans_that_end_together_are_taken_together_within_the_same_bound() -> None:
+    exporter = Exporter()
+    exporter.open.clear()
+    queue = Queue(exporter)
+    queue.end_spans(1)
+    poll(lambda: not queue.processor._queue, 5, "the export did not begin")
+
+    queue.processor.add_all(ended_spans(8))
+    queue.processor.add_all(ended_spans(8))
+
+    assert queue.dropped["queue_full"] == 6
+    exporter.open.set()
+    poll(lambda: len(exporter.names) == 1 + 10, 5, "spans are missing")
+
+
+def test_a_full_batch_is_sent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
+    exporter = Exporter()
+    queue = Queue(exporter)
+    queue.end_spans(1)
+
+    queue.processor.add_all(ended_spans(5))
+
+    poll(lambda: len(exporter.names) == 6, 5, "nobody woke the thread")
+
+
+def test_spans_that_end_together_after_the_stop_are_counted() -> None:
+    queue = Queue(Exporter())
+    queue.processor.shutdown()
+
+    queue.processor.add_all(ended_spans(3))
+
+    assert queue.dropped["shutdown"] == 3
 
 
 def test_a_full_queue_drops_and_counts() -> None:

@@ -38,6 +38,8 @@ def variables() -> str:
 
 def _default(variable: Variable[Any]) -> str:
     value = variable.default
+    if variable.general is not None:
+        return f"`{variable.general.name}`"
     if value is None or (isinstance(value, str | tuple | dict) and not value):
         return "-"
     if isinstance(value, bool):

@@ -36,6 +36,7 @@ class Variable(Generic[T]):
 
     ``parse`` turns the text into the value or raises ValueError with what it wanted instead,
     as in "must be a whole number". An empty variable counts as absent, as OpenTelemetry has it.
+    Where ``general`` is given, an absent one means what that says.
     """
 
     name: str
@@ -43,8 +44,18 @@ class Variable(Generic[T]):
     default: T
     meaning: str
     secret: bool = False
+    general: Variable[T] | None = None
+
+    def in_force(self) -> Variable[T]:
+        """The variable that decides: this one if it is set, or else the general one."""
+        if self.general is None or os.environ.get(self.name, "").strip():
+            return self
+        return self.general
 
     def read(self) -> T:
+        deciding = self.in_force()
+        if deciding is not self:
+            return deciding.read()
         text = os.environ.get(self.name, "").strip()
         if not text:
             return self.default

@@ -11,7 +11,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -31,6 +31,7 @@ from telemetry.environment import (
     url,
 )
 
+T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -48,6 +49,21 @@ def _seconds(value: str) -> float:
     if not 0 < number <= 3600:
         raise ValueError("must be a number of seconds from 0 to 3600")
     return number
+
+
+def _for_traces(general: Variable[T]) -> Variable[T]:
+    """The same variable of traces alone, which wins over the general one.
+
+    OpenTelemetry specification, "Configuration Options" of the OTLP exporter.
+    """
+    return Variable(
+        general.name.replace("_OTLP_", "_OTLP_TRACES_"),
+        general.parse,
+        general.default,
+        "The same for traces alone.",
+        secret=general.secret,
+        general=general,
+    )
 
 
 OTEL_SERVICE_NAME = Variable(
@@ -82,10 +98,7 @@ OTEL_EXPORTER_OTLP_TIMEOUT = Variable(
     "OTEL_EXPORTER_OTLP_TIMEOUT",
     _seconds,
     10.0,
-    "Seconds that one export may take, retries included.",
-)
-OTEL_EXPORTER_OTLP_TRACES_HEADERS = Variable(
-    "OTEL_EXPORTER_OTLP_TRACES_HEADERS", text, "", "The same for traces alone.", secret=True
+    "Seconds (not milliseconds) that one export may take, retries included.",
 )
 OTEL_EXPORTER_OTLP_COMPRESSION = Variable(
     "OTEL_EXPORTER_OTLP_COMPRESSION", choice("gzip", "none"), "none", "gzip or none."
@@ -102,6 +115,13 @@ OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE = Variable(
 OTEL_EXPORTER_OTLP_CLIENT_KEY = Variable(
     "OTEL_EXPORTER_OTLP_CLIENT_KEY", file, "", "File of that certificate's key."
 )
+OTEL_EXPORTER_OTLP_TRACES_PROTOCOL = _for_traces(OTEL_EXPORTER_OTLP_PROTOCOL)
+OTEL_EXPORTER_OTLP_TRACES_HEADERS = _for_traces(OTEL_EXPORTER_OTLP_HEADERS)
+OTEL_EXPORTER_OTLP_TRACES_TIMEOUT = _for_traces(OTEL_EXPORTER_OTLP_TIMEOUT)
+OTEL_EXPORTER_OTLP_TRACES_COMPRESSION = _for_traces(OTEL_EXPORTER_OTLP_COMPRESSION)
+OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE = _for_traces(OTEL_EXPORTER_OTLP_CERTIFICATE)
+OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE = _for_traces(OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE)
+OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY = _for_traces(OTEL_EXPORTER_OTLP_CLIENT_KEY)
 OTEL_TRACES_SAMPLER = Variable(
     "OTEL_TRACES_SAMPLER",
     choice(
@@ -193,13 +213,19 @@ VARIABLES: tuple[Variable[Any], ...] = (
     OTEL_EXPORTER_OTLP_ENDPOINT,
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
     OTEL_EXPORTER_OTLP_PROTOCOL,
+    OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
     OTEL_EXPORTER_OTLP_HEADERS,
     OTEL_EXPORTER_OTLP_TRACES_HEADERS,
     OTEL_EXPORTER_OTLP_TIMEOUT,
+    OTEL_EXPORTER_OTLP_TRACES_TIMEOUT,
     OTEL_EXPORTER_OTLP_COMPRESSION,
+    OTEL_EXPORTER_OTLP_TRACES_COMPRESSION,
     OTEL_EXPORTER_OTLP_CERTIFICATE,
+    OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE,
     OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE,
+    OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE,
     OTEL_EXPORTER_OTLP_CLIENT_KEY,
+    OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY,
     JAEGER_AGENT_HOST,
     JAEGER_AGENT_PORT,
     OTEL_TRACES_SAMPLER,

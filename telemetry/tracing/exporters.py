@@ -13,23 +13,26 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
 from opentelemetry.util.re import parse_env_headers
 
 from telemetry import settings
-from telemetry.environment import WrongEnvironmentError
+from telemetry.environment import Variable, WrongEnvironmentError
 from telemetry.tracing.convert import ConvertingExporter
 from telemetry.tracing.otlp_exporter import OtlpExporter
 
 
 def check() -> None:
     """Raises WrongEnvironmentError for a choice that cannot be made here."""
-    if settings.traces_exporter() == "otlp" and settings.OTEL_EXPORTER_OTLP_PROTOCOL.read() == (
-        "grpc"
-    ):
+    if settings.traces_exporter() != "otlp":
+        return
+    protocol = settings.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL
+    if protocol.read() == "grpc":
         try:
             import opentelemetry.exporter.otlp.proto.grpc.trace_exporter  # noqa: F401
         except ImportError:
             raise WrongEnvironmentError(
-                "OTEL_EXPORTER_OTLP_PROTOCOL",
+                protocol.in_force().name,
                 "is grpc, which needs the package opentelemetry-exporter-otlp-proto-grpc",
             ) from None
+    elif _endpoint().startswith("https:"):
+        _tls()
 
 
 class Exporter(Protocol):
@@ -56,38 +59,52 @@ def make() -> Exporter | None:
     if (
         chosen == "otlp"
         and settings.get().SPANS != "sdk"
-        and settings.OTEL_EXPORTER_OTLP_PROTOCOL.read() != "grpc"
+        and settings.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL.read() != "grpc"
     ):
         return _otlp()
     return ConvertingExporter(_of_the_sdk(chosen), resource())
 
 
-def _otlp() -> OtlpExporter:
+def _endpoint() -> str:
     endpoint = settings.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.read()
-    if not endpoint:
-        base = settings.OTEL_EXPORTER_OTLP_ENDPOINT.read() or "http://localhost:4318"
-        endpoint = f"{base}/v1/traces"
-    headers = (
-        settings.OTEL_EXPORTER_OTLP_TRACES_HEADERS.read()
-        or settings.OTEL_EXPORTER_OTLP_HEADERS.read()
-    )
+    base = settings.OTEL_EXPORTER_OTLP_ENDPOINT.read() or "http://localhost:4318"
+    return endpoint or f"{base}/v1/traces"
+
+
+def _otlp() -> OtlpExporter:
+    endpoint = _endpoint()
     return OtlpExporter(
         endpoint,
         resource().attributes,
-        headers=parse_env_headers(headers, liberal=True),
-        timeout=settings.OTEL_EXPORTER_OTLP_TIMEOUT.read(),
-        compress=settings.OTEL_EXPORTER_OTLP_COMPRESSION.read() == "gzip",
+        headers=parse_env_headers(settings.OTEL_EXPORTER_OTLP_TRACES_HEADERS.read(), liberal=True),
+        timeout=settings.OTEL_EXPORTER_OTLP_TRACES_TIMEOUT.read(),
+        compress=settings.OTEL_EXPORTER_OTLP_TRACES_COMPRESSION.read() == "gzip",
         context=_tls() if endpoint.startswith("https:") else None,
     )
 
 
 def _tls() -> ssl.SSLContext:
-    context = ssl.create_default_context(
-        cafile=settings.OTEL_EXPORTER_OTLP_CERTIFICATE.read() or None
-    )
-    if certificate := settings.OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE.read():
-        context.load_cert_chain(certificate, settings.OTEL_EXPORTER_OTLP_CLIENT_KEY.read() or None)
+    """Raises WrongEnvironmentError for a file that holds no certificate, or another one's key."""
+    authorities = settings.OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE
+    certificate = settings.OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE
+    key = settings.OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY
+    try:
+        context = ssl.create_default_context(cafile=authorities.read() or None)
+    except ssl.SSLError as error:
+        raise _unfit(authorities, error) from None
+    if found := certificate.read():
+        try:
+            # Without a password OpenSSL would ask the terminal for that of an encrypted key.
+            context.load_cert_chain(found, key.read() or None, password="")
+        except ssl.SSLError as error:
+            raise _unfit(certificate, error) from None
     return context
+
+
+def _unfit(variable: Variable[str], error: ssl.SSLError) -> WrongEnvironmentError:
+    return WrongEnvironmentError(
+        variable.in_force().name, f"cannot be used for TLS ({error}): {variable.read()}"
+    )
 
 
 def _of_the_sdk(chosen: str) -> SpanExporter:
@@ -97,7 +114,7 @@ def _of_the_sdk(chosen: str) -> SpanExporter:
         from telemetry.tracing.jaeger_agent import exporter
 
         return exporter()
-    if settings.OTEL_EXPORTER_OTLP_PROTOCOL.read() == "grpc":
+    if settings.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL.read() == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (
             OTLPSpanExporter as GrpcSpanExporter,
         )

@@ -127,17 +127,24 @@ def choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
-def url(value: str) -> str:
-    """An http or https address without a query."""
+def address(value: str) -> str:
+    """An http or https address, as it is."""
     wanted = "must be an http:// or https:// address"
     try:
         parts = urlsplit(value)
         whole = parts.hostname and parts.port != 0
     except ValueError as error:
         raise ValueError(f"{wanted} ({error})") from None
-    if parts.scheme not in {"http", "https"} or not whole or "?" in value or " " in value:
+    if parts.scheme not in {"http", "https"} or not whole or " " in value:
         raise ValueError(wanted)
-    return value.rstrip("/")
+    return value
+
+
+def url(value: str) -> str:
+    """An http or https address to which a path can be added."""
+    if "?" in value:
+        raise ValueError("must be an http:// or https:// address without a query")
+    return address(value).rstrip("/")
 
 
 def file(value: str) -> str:

@@ -21,6 +21,7 @@ from django.utils.http import is_same_domain
 
 from telemetry.environment import (
     Variable,
+    address,
     boolean,
     choice,
     file,
@@ -83,7 +84,10 @@ OTEL_EXPORTER_OTLP_ENDPOINT = Variable(
     "OTEL_EXPORTER_OTLP_ENDPOINT", url, "", "Base address of the OTLP receiver."
 )
 OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = Variable(
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", url, "", "Full address for traces, /v1/traces included."
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    address,
+    "",
+    "Full address for traces, /v1/traces included.",
 )
 OTEL_EXPORTER_OTLP_PROTOCOL = Variable(
     "OTEL_EXPORTER_OTLP_PROTOCOL",

@@ -58,6 +58,17 @@ def export() -> Iterator[Callable[[], int]]:
         exporter.close()  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("path", ["/", "/v1/traces/", "/take?key=7&of=us"])
+def test_the_address_for_traces_is_taken_as_it_is(
+    environment: Set, export: Callable[[], int], receiver: Receiver, path: str
+) -> None:
+    environment(TRACES_ENDPOINT=receiver.url.removesuffix("/v1/traces") + path)
+
+    export()
+
+    assert receiver.paths == [path]
+
+
 def test_headers_and_compression_of_traces_win(
     environment: Set, export: Callable[[], int], receiver: Receiver
 ) -> None:

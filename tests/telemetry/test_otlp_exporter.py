@@ -32,6 +32,7 @@ class Receiver(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
         self.received: list[tuple[dict[str, str], bytes]] = []
+        self.paths: list[str] = []
         self.close_after = False
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -49,6 +50,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.paths.append(self.path)
         self.server.received.append((dict(self.headers), body))
         status, headers, answer = (
             self.server.answers.pop(0) if self.server.answers else (200, {}, b"")

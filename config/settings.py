@@ -123,6 +123,7 @@ TELEMETRY: dict[str, Any] = {
     "SERVICE_NAME": "expense-tracker-api",
     # The Jaeger agent on UDP unless the environment names an OTLP endpoint or another exporter.
     "TRACES_EXPORTER": "jaeger",
+    "METRICS_PORT": 8000,
     # A stranger's traceparent must not force sampling: outside a debug run each request starts
     # a trace of its own, with a link to the caller's.
     "TRUST_INCOMING_TRACE": DEBUG or DEMO,

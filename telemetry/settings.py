@@ -166,8 +166,12 @@ OTEL_EXPORTER_PROMETHEUS_HOST = Variable(
     "127.0.0.1",
     "Address that the metrics-only port listens on.",
 )
-PROMETHEUS_PORT = Variable(
-    "PROMETHEUS_PORT", integer(0, 65535), 8000, "The metrics-only port; 0 switches it off."
+PROMETHEUS_PORT: Variable[int | None] = Variable(
+    "PROMETHEUS_PORT",
+    integer(0, 65535),
+    None,
+    "The metrics-only port; 0 switches it off. Unset: the setting METRICS_PORT, which is 8000 in "
+    "this project.",
 )
 PROMETHEUS_MULTIPROC_DIR = Variable(
     "PROMETHEUS_MULTIPROC_DIR",
@@ -273,6 +277,9 @@ class Settings:
     TRUSTED_PROXIES: Sequence[str] = ()
     #: Path of the scrape, which telemetry answers itself.
     METRICS_PATH: str = "/metrics"
+    #: Port that serves the metrics alone, unless ``PROMETHEUS_PORT`` says otherwise; 0 for none.
+    #: Another one than the server's, which for runserver, gunicorn and uvicorn is 8000.
+    METRICS_PORT: int = 0
     #: Path that answers as long as the process is up.
     LIVE_PATH: str = "/health/live"
     #: Path that answers when the database does and every migration was applied.
@@ -351,7 +358,9 @@ def checked(given: Any) -> Settings:
         elif isinstance(default, float):
             right = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
         elif isinstance(default, int) and not isinstance(default, bool):
-            right = isinstance(value, int) and not isinstance(value, bool) and value > 0
+            # What may be switched off is so by default.
+            least = min(default, 1)
+            right = isinstance(value, int) and not isinstance(value, bool) and value >= least
         else:
             right = isinstance(value, type(default))
         if not right or (name in _CHOICES and value not in _CHOICES[name]):
@@ -374,6 +383,10 @@ def _check_whole(settings: Settings) -> None:
     if len(set(paths)) < len(paths):
         raise ImproperlyConfigured(
             f"TELEMETRY: METRICS_PATH, LIVE_PATH and READY_PATH must differ: {', '.join(paths)}"
+        )
+    if settings.METRICS_PORT > 65535:
+        raise ImproperlyConfigured(
+            f"TELEMETRY['METRICS_PORT'] must be a port, 0 to 65535, not {settings.METRICS_PORT}"
         )
     try:
         _ = settings.trusted_networks
@@ -422,6 +435,12 @@ def _forget(*, setting: str, **_signal: Any) -> None:
 
 def service_name() -> str:
     return OTEL_SERVICE_NAME.read() or get().SERVICE_NAME
+
+
+def metrics_port() -> int:
+    """The metrics-only port, 0 for none: the environment's word, or the setting."""
+    named = PROMETHEUS_PORT.read()
+    return get().METRICS_PORT if named is None else named
 
 
 def traces_exporter() -> str:

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from telemetry.context import Operation, current
 from telemetry.metrics import exposition
-from telemetry.settings import OTEL_EXPORTER_PROMETHEUS_HOST, PROMETHEUS_PORT
+from telemetry.settings import OTEL_EXPORTER_PROMETHEUS_HOST, metrics_port
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class MetricsServer:
-    """Listens on ``PROMETHEUS_PORT`` in the one worker that leads."""
+    """Listens on the metrics-only port in the one worker that leads."""
 
     def __init__(self) -> None:
         self._server: _Server | None = None
@@ -67,7 +67,7 @@ class MetricsServer:
 
         A port that somebody else has is one WARNING, and tried again: the API serves all the same.
         """
-        port = PROMETHEUS_PORT.read()
+        port = metrics_port()
         if self._server is not None or port == 0:
             return
         host = OTEL_EXPORTER_PROMETHEUS_HOST.read()

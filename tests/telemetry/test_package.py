@@ -101,7 +101,6 @@ def test_a_new_project_has_all_three_signals(project: Path, receiver: Receiver) 
                 **clean_environment(),
                 "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
                 "OTEL_BSP_SCHEDULE_DELAY": "100",
-                "PROMETHEUS_PORT": "0",
             },
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -125,6 +124,7 @@ def test_a_new_project_has_all_three_signals(project: Path, receiver: Receiver) 
 
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     (line,) = [line for line in lines if line["logger"] == "telemetry.request"]
+    assert [line for line in lines if line["level"] != "info"] == []
     assert line["correlation_id"] == answer.headers["X-Correlation-ID"]
     assert 'http_requests_total{endpoint="/admin/login/",method="GET",status="200"} 1.0' in scraped
 

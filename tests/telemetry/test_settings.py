@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
 
 from telemetry import settings
 from telemetry.environment import WrongEnvironmentError
@@ -22,6 +23,8 @@ from telemetry.environment import WrongEnvironmentError
         {"SLOW_REQUEST_SECONDS": float("nan")},
         {"METRICS_PATH": "metrics"},
         {"METRICS_PATH": "/health/live"},
+        {"METRICS_PORT": -1},
+        {"METRICS_PORT": 65536},
         {"TRUST_INCOMING_TRACE": "yes"},
         {"PROPAGATE_TO_HOSTS": "example.org"},
         {"PROPAGATE_TO_HOSTS": None},
@@ -94,6 +97,32 @@ def test_the_exporter_is_chosen_by_the_environment_first(
         monkeypatch.setenv(name, value)
 
     assert settings.traces_exporter() == exporter
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "port"),
+    [
+        ({}, "", 0),
+        ({}, "9000", 9000),
+        ({"METRICS_PORT": 8000}, "", 8000),
+        ({"METRICS_PORT": 8000}, "0", 0),
+        ({"METRICS_PORT": 0}, "", 0),
+    ],
+)
+def test_a_project_has_no_metrics_only_port_that_nobody_asked_for(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, int], environment: str, port: int
+) -> None:
+    """It would be that of runserver, gunicorn and uvicorn, and there before they listen."""
+    monkeypatch.setenv("PROMETHEUS_PORT", environment)
+
+    with override_settings(TELEMETRY=given):
+        assert settings.metrics_port() == port
+
+
+def test_this_project_has_the_port_of_its_brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PROMETHEUS_PORT")
+
+    assert settings.metrics_port() == 8000
 
 
 @pytest.mark.parametrize(

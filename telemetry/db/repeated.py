@@ -22,6 +22,8 @@ _NOT_THE_USERS = (
     sysconfig.get_path("stdlib") + "/",
     sysconfig.get_path("purelib") + "/",
     sysconfig.get_path("platlib") + "/",
+    # gunicorn's own script, below which the statements of an asynchronous view run.
+    sysconfig.get_path("scripts") + "/",
     "<",
 )
 

@@ -7,7 +7,11 @@ from telemetry.context import current
 Value = str | int | float | bool
 
 #: Names that a log line uses itself; a bound field of that name gets an underscore behind it.
-_TAKEN = frozenset({"event", "level", "logger", "message", "timestamp", "exc_info"})
+_TAKEN = frozenset(
+    {"event", "level", "logger", "message", "timestamp", "exc_info"}
+    # One that is bound would hide the request's on all lines but the last.
+    | {"correlation_id", "trace_id", "span_id"}
+)
 
 
 def bind(**fields: Value) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from django.http import StreamingHttpResponse
@@ -16,12 +16,26 @@ def watch(response: StreamingHttpResponse, seen: SeenRequest) -> None:
     """Finish ``seen`` when the body ends, fails, or is closed before its end."""
     if seen.operation.theirs:
         enrich(seen.operation, endpoint(seen.request))
+    closers: list[Callable[[], object]] = response._resource_closers  # type: ignore[attr-defined]  # noqa: SLF001
+    closers[:] = [_within(seen, closer) for closer in closers]
     kind = _AsyncBody if response.is_async else _Body
     body = kind(response.streaming_content, response.status_code, seen)
     response.streaming_content = body.pieces() if isinstance(body, _AsyncBody) else body
     # A body of which nobody took a byte (HEAD, a client gone at once) is closed, not iterated.
-    closers: list[Any] = response._resource_closers  # type: ignore[attr-defined]  # noqa: SLF001
     closers.append(body.close)
+
+
+def _within(seen: SeenRequest, closer: Callable[[], object]) -> Callable[[], object]:
+    """What a body does when it is closed, a generator's ``finally``, is work of the request."""
+
+    def close() -> object:
+        seen.enter()
+        try:
+            return closer()
+        finally:
+            seen.leave()
+
+    return close
 
 
 class _Watched:

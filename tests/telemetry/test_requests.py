@@ -160,6 +160,21 @@ def test_a_stream_that_nobody_reads_to_its_end_is_a_499(client: Client, log_line
     assert request_line(log_lines)["status"] == 499
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_a_stream_does_when_it_is_closed_belongs_to_the_request(
+    client: Client, log_lines: Lines
+) -> None:
+    response = client.get("/stream-closes/")
+    next(iter(response))
+
+    response.close()
+
+    said, line = log_lines()
+    assert said["message"] == "closed"
+    assert said["correlation_id"] == line["correlation_id"]
+    assert (line["status"], line["db_queries"]) == (499, 1)
+
+
 async def read(response: Any) -> bytes:
     return b"".join([piece async for piece in response])
 
@@ -313,6 +328,8 @@ def test_a_bound_field_of_any_name_loses_neither_the_line_nor_the_request(
     assert (inside["message"], inside["name"], inside["event_"]) == ("inside there", "odd", "odd")
     assert (outside["message"], outside["status"]) == ("GET /bound-oddly/ 200", 200)
     assert (outside["name"], outside["message_"]) == ("odd", "odd")
+    assert inside["correlation_id"] == outside["correlation_id"] == response["X-Correlation-ID"]
+    assert (inside["trace_id"], inside["trace_id_"]) == (outside["trace_id"], "odd")
 
 
 def test_a_failure_of_telemetry_does_not_cost_the_answer(

@@ -127,6 +127,20 @@ async def stream_async(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(pieces())
 
 
+def stream_closes(request: HttpRequest) -> StreamingHttpResponse:
+    """A body that has something to do when it is closed."""
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            yield b"one"
+            yield b"two"
+        finally:
+            query(request)
+            log.info("closed")
+
+    return StreamingHttpResponse(pieces())
+
+
 def stream_slowly(request: HttpRequest) -> StreamingHttpResponse:
     """More than a socket's buffers hold: who writes it notices that nobody reads."""
 
@@ -160,6 +174,7 @@ def bound(request: HttpRequest) -> HttpResponse:
 
 def bound_oddly(request: HttpRequest) -> HttpResponse:
     names = ["name", "event", "message", "args", "level", "msg", "status", "logger", "exc_info"]
+    names += ["correlation_id", "trace_id", "span_id"]
     telemetry.bind(**dict.fromkeys(names, "odd"))
     logging.getLogger("tests.site").warning("inside %s", "there")
     return HttpResponse("bound")
@@ -215,6 +230,7 @@ urlpatterns = [
     path("stream/", stream),
     path("stream-fails/", stream_fails),
     path("stream-async/", stream_async),
+    path("stream-closes/", stream_closes),
     path("stream-slowly/", stream_slowly),
     path("stream-slowly-async/", stream_slowly_async),
     path("call/", call),

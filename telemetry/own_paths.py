@@ -25,6 +25,10 @@ def answer(view: View, request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
     response = view(request)
     response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["Content-Length"] = str(len(response.content))
+    if request.method == "HEAD":
+        # Servers drop the body that they may not send; gunicorn 27 warns of it.
+        response.content = b""
     return response
 
 

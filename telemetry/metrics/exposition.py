@@ -80,7 +80,7 @@ class _Others(CollectorRegistry):
 def scrape(accept: str = "", accept_encoding: str = "") -> Scrape:
     """All metrics of the instance, in the format that the two request headers ask for."""
     try:
-        encoder, content_type = choose_encoder(accept)
+        encoder, content_type = choose_encoder(_wanted(accept))
     except (ValueError, TypeError):
         # A version that is no number.
         encoder, content_type = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
@@ -120,6 +120,25 @@ def _head(definition: Metric[Any], *, openmetrics: bool) -> str:
     return head(
         definition.family, definition.kind, definition.documentation, openmetrics=openmetrics
     )
+
+
+def _wanted(accept: str) -> str:
+    """What of an Accept header counts, by its weights (RFC 9110, section 12.5.1).
+
+    prometheus_client 0.25 takes OpenMetrics wherever it is named, be it refused.
+    """
+    weighed: list[tuple[float, str]] = []
+    for kind in accept.lower().split(","):
+        given = re.search(r";\s*q=([01](?:\.\d{0,3})?)\s*(?:;|$)", kind)
+        weight = float(given[1]) if given else 1.0
+        if weight > 0:
+            weighed.append((weight, kind))
+    wanted: list[str] = []
+    for _, kind in sorted(weighed, key=lambda each: -each[0]):
+        wanted.append(kind)
+        if kind.partition(";")[0].strip() == "text/plain":
+            break
+    return ",".join(wanted)
 
 
 def _takes_gzip(accept_encoding: str) -> bool:

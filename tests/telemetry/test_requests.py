@@ -10,7 +10,8 @@ import prometheus_client
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
-from django.test import AsyncClient, Client
+from django.core.handlers.wsgi import WSGIHandler
+from django.test import AsyncClient, Client, RequestFactory, override_settings
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from prometheus_client import parser as prometheus
@@ -427,6 +428,34 @@ def test_metrics_want_the_token_where_one_is_set(
     assert client.get("/metrics").status_code == 401
     assert client.get("/metrics", headers={"authorization": "Bearer no"}).status_code == 401
     assert client.get("/metrics", headers={"authorization": "bearer let-me-in"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.3,*/*;q=0.2", "openm"),
+        ("text/plain;q=0.3,application/openmetrics-text;version=1.0.0;q=0.6", "openmetrics"),
+        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain", "text/plain"),
+        ("application/openmetrics-text;version=1.0.0;q=0", "text/plain"),
+        ("application/openmetrics-text;version=1.0.0;q=0.000, */*", "text/plain"),
+        ("Application/OpenMetrics-Text; Version=1.0.0; Q=1.0", "openmetrics"),
+        ("application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5", "text/plain"),
+        ("application/openmetrics-text;version=1.0.0;q=high", "openmetrics"),
+    ],
+)
+def test_a_scrape_is_of_the_kind_that_weighs_most(client: Client, accept: str, kind: str) -> None:
+    assert kind in client.get("/metrics", headers={"accept": accept})["Content-Type"]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/health/live", "/health/ready"])
+def test_a_head_of_our_own_paths_has_the_length_and_no_body(path: str) -> None:
+    """Asked of the handler: the client of the tests takes the body away itself, as servers do."""
+    request = RequestFactory().head(path)
+
+    response = WSGIHandler().get_response(request)
+
+    assert response.content == b""
+    assert int(response["Content-Length"]) > 10
 
 
 @pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0", "*/*", "x"])

@@ -211,6 +211,33 @@ def test_an_asynchronous_stream_of_which_nobody_takes_a_byte_is_counted(
 
 
 @pytest.mark.parametrize(
+    "broken",
+    ["ünïcode=1", "a", "=", "A=1", "a=1,b", "a=1,a=2", "a=" + "x" * 300, "k=v" + ",k=v" * 40],
+    ids=range(8),
+)
+def test_a_broken_tracestate_is_dropped_and_nobody_is_warned(
+    client: Client, log_lines: Lines, spans: Spans, broken: str
+) -> None:
+    with override_settings(TELEMETRY={"TRUST_INCOMING_TRACE": True}):
+        client.get("/hello/", headers={"traceparent": CALLER, "tracestate": broken})
+
+    (server,) = spans()
+    assert f"{server.context.trace_id:032x}" == CALLER.split("-")[1]
+    assert not server.context.trace_state
+    assert [line["level"] for line in log_lines()] == ["info", "info"]
+
+
+@pytest.mark.parametrize("state", ["a=1", " a=1 ,, b_c-d*e/f=!x y~", "1tenant@vendor=x"])
+def test_a_whole_tracestate_is_kept(client: Client, spans: Spans, state: str) -> None:
+    with override_settings(TELEMETRY={"TRUST_INCOMING_TRACE": True}):
+        client.get("/hello/", headers={"traceparent": CALLER, "tracestate": state})
+
+    (server,) = spans()
+    wanted = ",".join(member.strip() for member in state.split(",") if member.strip())
+    assert server.context.trace_state.to_header() == wanted
+
+
+@pytest.mark.parametrize(
     "sent", ["a" * 129, "new\nline", "sp ace", "<script>", "", "ünïcode", "a\x00b"]
 )
 def test_a_correlation_id_that_is_none_is_replaced_and_repeated_nowhere(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import multiprocessing.util
 import threading
 import time
 from collections import deque
@@ -121,8 +122,10 @@ class QueueProcessor(SpanProcessor):
                     target=self._run, name="telemetry-span-export", daemon=True
                 )
                 self._thread.start()
-                # For a process that nobody tells to stop: a command, a script.
+                # For a process that nobody tells to stop: a command, a script, and a child of
+                # multiprocessing, which ends without what atexit knows.
                 atexit.register(self.shutdown)
+                multiprocessing.util.Finalize(None, self.shutdown, exitpriority=0)
 
     def _run(self) -> None:
         # The exporter's own HTTP calls are no work of the service: no spans, no metrics.

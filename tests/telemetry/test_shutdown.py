@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from scripts.servers import Server, gunicorn, poll, uvicorn
+from scripts.servers import ROOT, Server, gunicorn, poll, uvicorn
 from tests.telemetry.receiver import Receiver
 
 pytestmark = pytest.mark.servers
@@ -64,3 +68,38 @@ def test_spans_of_a_recycled_worker_are_exported(receiver: Receiver, servers_dat
         poll(lambda: len(traces(receiver)) >= REQUESTS - 10, 20, "no worker was recycled")
     finally:
         server.stop()
+
+
+CHILDREN = """
+import multiprocessing, sys
+import django
+import telemetry
+
+def work():
+    with telemetry.traced("child"):
+        pass
+
+if __name__ == "__main__":
+    django.setup()
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    child.join()
+    sys.exit(child.exitcode)
+"""
+
+
+def test_spans_of_a_child_of_multiprocessing_are_exported(
+    receiver: Receiver, servers_database: str, tmp_path: Path
+) -> None:
+    """It ends by os._exit, without what atexit knows."""
+    script = tmp_path / "children.py"
+    script.write_text(CHILDREN)
+
+    subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment(servers_database, receiver)},
+        check=True,
+        timeout=60,
+    )
+
+    assert [span.name for span in receiver.spans] == ["child"]

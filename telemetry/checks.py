@@ -24,7 +24,7 @@ def install() -> None:
 
 
 def middleware(**_given: Any) -> list[CheckMessage]:
-    """W001: the middleware stands first, or what stands before it is not measured."""
+    """W001: the middleware stands first, or what stands before it is not measured, and once."""
     # OpenTelemetry's instrumentation puts its own in front, where it is used.
     named = [name for name in django_settings.MIDDLEWARE if not name.startswith("opentelemetry.")]
     if MIDDLEWARE not in named:
@@ -41,6 +41,15 @@ def middleware(**_given: Any) -> list[CheckMessage]:
                 f"TelemetryMiddleware stands behind {named[0]}: what that does is not measured, "
                 "and its answers are not seen.",
                 hint=f"Put {MIDDLEWARE!r} first in MIDDLEWARE.",
+                id="telemetry.W001",
+            )
+        ]
+    if named.count(MIDDLEWARE) > 1:
+        return [
+            Warning(
+                "TelemetryMiddleware is in MIDDLEWARE more than once: each request is counted, "
+                "traced and logged as often.",
+                hint=f"Leave {MIDDLEWARE!r} in its first place alone.",
                 id="telemetry.W001",
             )
         ]

@@ -45,6 +45,12 @@ def test_w001_the_middleware_is_not_first(settings: Any, middleware: list[str]) 
     assert told() == ["telemetry.W001"]
 
 
+def test_w001_the_middleware_is_there_twice(settings: Any) -> None:
+    settings.MIDDLEWARE = [FIRST, "other.Middleware", FIRST]
+
+    assert told() == ["telemetry.W001"]
+
+
 def test_opentelemetrys_own_middleware_may_stand_in_front(settings: Any) -> None:
     theirs = "opentelemetry.instrumentation.django.middleware.otel_middleware._DjangoMiddleware"
     settings.MIDDLEWARE = [theirs, FIRST, "other.Middleware"]

@@ -42,6 +42,9 @@ def _within(address: str, networks: tuple[settings.Network, ...]) -> bool:
     except ValueError:
         # A Unix socket has no address: whoever can write to it stands beside the server.
         return address == ""
+    if isinstance(parsed, ipaddress.IPv6Address):
+        # A server that listens on [::] sees a caller with IPv4 as ::ffff:10.0.0.1.
+        parsed = parsed.ipv4_mapped or parsed
     return any(parsed in network for network in networks)
 
 

@@ -320,8 +320,9 @@ class Settings:
     @functools.cached_property
     def trusted_networks(self) -> tuple[Network, ...]:
         return tuple(
-            ipaddress.ip_network("0.0.0.0/0" if item == "*" else item, strict=False)
+            ipaddress.ip_network(network, strict=False)
             for item in self.TRUSTED_PROXIES
+            for network in (("0.0.0.0/0", "::/0") if item == "*" else (item,))
         )
 
     def propagates_to(self, host: str) -> bool:

@@ -19,6 +19,7 @@ Event = MutableMapping[str, Any]
 #: These come first in a line, in this order.
 _FIRST = ("timestamp", "level", "logger", "message", "correlation_id", "trace_id", "span_id")
 _LONGEST_LINE = 64 * 1024
+_SHORT_TEXT = 200
 
 
 def add_context(_logger: Any, _method: str, event: Event) -> Event:
@@ -98,14 +99,26 @@ def exception_as_text(_logger: Any, _method: str, event: Event) -> Event:
 
 
 def to_json(_logger: Any, _method: str, event: Event) -> str:
-    """One object on one line; a line that is too long loses its context, never its validity."""
+    """One object on one line; a line that is too long loses what is long, never its validity."""
     line = _encoded(event)
     if len(line) > _LONGEST_LINE:
-        short: dict[str, Any] = {name: str(event[name])[:200] for name in _FIRST if name in event}
+        short: dict[str, Any] = {
+            name: str(event[name])[:_SHORT_TEXT] for name in _FIRST if name in event
+        }
         short["message"] = str(event.get("message", ""))[:2000]
         short["truncated"] = f"the line had {len(line)} bytes"
-        line = _encoded(short)
+        rest = {name: value for name, value in event.items() if _is_short(value)}
+        line = _encoded({**short, **rest, **short})
+        if len(line) > _LONGEST_LINE:
+            line = _encoded(short)
     return line.decode()
+
+
+def _is_short(value: Any) -> bool:
+    """Numbers and words: method, endpoint and status of a request stay on its line."""
+    if isinstance(value, str):
+        return len(value) <= _SHORT_TEXT
+    return value is None or isinstance(value, int | float)
 
 
 def _encoded(event: Event) -> bytes:

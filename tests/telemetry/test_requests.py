@@ -360,6 +360,18 @@ def test_a_bound_field_of_any_name_loses_neither_the_line_nor_the_request(
     assert (inside["trace_id"], inside["trace_id_"]) == (outside["trace_id"], "odd")
 
 
+def test_a_request_with_too_much_bound_keeps_what_its_line_is_for(
+    client: Client, log_lines: Lines
+) -> None:
+    client.get("/bound-much/")
+
+    line = request_line(log_lines)
+    assert line["truncated"].startswith("the line had 1")
+    assert (line["method"], line["endpoint"], line["status"]) == ("GET", "/bound-much/", 200)
+    assert line["duration_seconds"] > 0
+    assert "field_1" not in line
+
+
 def test_a_failure_of_telemetry_does_not_cost_the_answer(
     client: Client, log_lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -180,6 +180,11 @@ def bound_oddly(request: HttpRequest) -> HttpResponse:
     return HttpResponse("bound")
 
 
+def bound_much(request: HttpRequest) -> HttpResponse:
+    telemetry.bind(**{f"field_{number}": "x" * 1000 for number in range(100)})
+    return HttpResponse("bound")
+
+
 def user(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"user": request.user.get_username()})
 
@@ -239,6 +244,7 @@ urlpatterns = [
     path("access/", access),
     path("bound/", bound),
     path("bound-oddly/", bound_oddly),
+    path("bound-much/", bound_much),
     path("user/", user),
     re_path(r"^old/(?P<slug>[-\w]+)/(\d+)/$", hello),
     path("group/<uuid:group>/", include(nested)),

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,6 +60,32 @@ def test_add_a_log_field(log_lines: Lines, spans: Spans) -> None:
     assert "rows" not in last
     (span,) = spans()
     assert dict(span.attributes or {})["app.file_name"] == "may.csv"
+
+
+WRITING = """
+import logging
+import django
+from django.conf import settings
+import telemetry
+
+settings.configure(INSTALLED_APPS=["telemetry"], LOGGING_CONFIG=None, LOGGING=LOGGING)
+django.setup()
+telemetry.get_logger("shop").info("of the shop", password="hunter2", rows=3)
+logging.getLogger("else").error("of somebody else, password=hunter2")
+"""
+
+
+def test_write_lines_to_a_file(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-c", EXAMPLES["Write lines to a file"] + WRITING],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OTEL_TRACES_EXPORTER": "none"},
+        check=True,
+    )
+
+    shop, other = map(json.loads, (tmp_path / "shop.log").read_text().splitlines())
+    assert (shop["message"], shop["password"], shop["rows"]) == ("of the shop", "***", 3)
+    assert (other["level"], other["message"]) == ("error", "of somebody else, password=***")
 
 
 @pytest.mark.django_db

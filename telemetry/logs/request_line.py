@@ -23,6 +23,8 @@ NAME = "telemetry.request"
 
 _long_way = pipeline.get_logger(NAME)
 _logger = logging.getLogger(NAME)
+#: All above it. Named here so that it is there: else its place in the chain could be taken later.
+_parent = logging.getLogger("telemetry")
 _root = logging.getLogger()
 _LEVELS = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
 
@@ -103,7 +105,11 @@ def write(
         or db_took >= _SECOND
         or handler is None
         or _root.handlers != [handler]
+        or _logger.handlers
         or _logger.filters
+        or _parent.handlers
+        or not _logger.propagate
+        or not _parent.propagate
     ):
         _write_long(level, template, ids, values, more)
         return
@@ -162,14 +168,13 @@ def _write_long(
 
 
 def _only_handler() -> pipeline.LineHandler | None:
-    """The handler that would get the line, if nothing else would see it on the way.
+    """The root's only handler, if it would only write the line.
 
-    Looked for once in a second; what changes most, other handlers and filters, at each line.
+    Looked for once in a second; other handlers and filters, which change most, at each line.
     """
-    handlers = _root.handlers
-    if len(handlers) != 1 or _logger.handlers or _logger.filters or not _logger.propagate:
+    if len(_root.handlers) != 1:
         return None
-    handler = handlers[0]
+    handler = _root.handlers[0]
     if type(handler) is not pipeline.LineHandler or not handler.quick:
         return None
     if structlog.get_config()["processors"] is not pipeline.configured:

@@ -113,6 +113,36 @@ def test_somebody_elses_filter_is_asked(
     assert handler.stream.lines() == []
 
 
+@pytest.mark.parametrize("name", [request_line.NAME, "telemetry", ""])
+def test_a_handler_of_somebody_else_gets_each_line(
+    handler: pipeline.LineHandler, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A file of one's own for what telemetry says, as LOGGING names one."""
+    request_line.write(logging.INFO, TEMPLATE, IDS, values_with(), {})
+    records: list[logging.LogRecord] = []
+    theirs = logging.Handler()
+    theirs.emit = records.append  # type: ignore[method-assign]
+    logger = logging.getLogger(name)
+    monkeypatch.setattr(logger, "handlers", [*logger.handlers, theirs])
+
+    request_line.write(logging.INFO, TEMPLATE, IDS, values_with(), {})
+
+    assert len(records) == 1
+    assert len(handler.stream.lines()) == 2
+
+
+@pytest.mark.parametrize("name", [request_line.NAME, "telemetry"])
+def test_a_logger_that_does_not_propagate_keeps_its_lines(
+    handler: pipeline.LineHandler, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(logging.getLogger(name), "propagate", False)
+    monkeypatch.setattr(logging.getLogger(name), "handlers", [logging.NullHandler()])
+
+    request_line.write(logging.INFO, TEMPLATE, IDS, values_with(), {})
+
+    assert handler.stream.lines() == []
+
+
 def test_a_stream_that_cannot_be_written_costs_no_answer(
     handler: pipeline.LineHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:

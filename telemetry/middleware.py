@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.core.handlers.asgi import ASGIRequest
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
@@ -45,14 +46,8 @@ class TelemetryMiddleware:
         try:
             response: HttpResponseBase = self.get_response(request)
             return self._answered(seen, response)
-        except asyncio.CancelledError:
-            # Under ASGI too, where a middleware below us is sync only.
-            seen.finish(CLIENT_CLOSED, 0)
-            raise
         except BaseException as error:
-            # Django turns exceptions into answers below us: what comes here ends the worker.
-            seen.operation.error = error
-            seen.finish(500, 0)
+            _end_without_answer(seen, error)
             raise
         finally:
             seen.leave()
@@ -67,12 +62,8 @@ class TelemetryMiddleware:
         try:
             response: HttpResponseBase = await self.get_response(request)
             return self._answered(seen, response)
-        except asyncio.CancelledError:
-            seen.finish(CLIENT_CLOSED, 0)
-            raise
         except BaseException as error:
-            seen.operation.error = error
-            seen.finish(500, 0)
+            _end_without_answer(seen, error)
             raise
         finally:
             seen.leave()
@@ -84,6 +75,26 @@ class TelemetryMiddleware:
         else:
             seen.finish(response.status_code, size_of(response))
         return response
+
+
+def _end_without_answer(seen: SeenRequest, error: BaseException) -> None:
+    """Django turns exceptions into answers below us: what comes here is a client that left, which
+    cancels its request, or ends the worker."""
+    if isinstance(error, asyncio.CancelledError) and _is_cancelled(seen.request):
+        seen.finish(CLIENT_CLOSED, 0)
+        return
+    seen.operation.error = error
+    seen.finish(500, 0)
+
+
+def _is_cancelled(request: HttpRequest) -> bool:
+    """Whether somebody cancels this work, and not its own code raised the exception."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        # A thread: under ASGI the cancelled task waits for it, under WSGI nobody cancels.
+        return isinstance(request, ASGIRequest)
+    return task is not None and task.cancelling() > 0
 
 
 def _remember_exception(**_signal: Any) -> None:

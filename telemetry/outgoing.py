@@ -20,7 +20,7 @@ from telemetry.logs.masking import mask_text
 from telemetry.methods import known_method
 from telemetry.metrics import definitions as metrics
 from telemetry.tracing import propagation
-from telemetry.tracing.limits import may_begin_span
+from telemetry.tracing.limits import may_begin_span, tracer_holds_it
 
 #: Different hosts that get series of their own in one process; more are ``other``.
 _MOST_HOSTS = 50
@@ -119,7 +119,7 @@ def _pass_on(span: trace.Span, operation: Operation | None, host: str | None, he
 
 
 def _span(operation: Any, method: str, address: str, parts: Any) -> Any:
-    if not may_begin_span(operation):
+    if not tracer_holds_it() and not may_begin_span(operation):
         return nullcontext(trace.INVALID_SPAN)
     attributes: dict[str, Any] = {
         "http.request.method": method,

@@ -298,8 +298,8 @@ class Settings:
     )
     #: The same statement more often than this in one request counts as repeated (N+1).
     REPEATED_QUERIES: int = 10
-    #: Statements and outgoing calls of one request that get a span; the spans of more are dropped
-    #: and counted. Spans of your own are not bounded.
+    #: Spans that one request may have below its own; more are dropped and counted. With SPANS "sdk"
+    #: those that your own code begins are not bounded.
     SPANS_PER_TRACE: int = 1000
     #: Series that one metric of telemetry may have in a process; more go to one overflow series.
     SERIES_PER_METRIC: int = 5000

@@ -390,8 +390,16 @@ class LightTracer(Tracer):
         start_time: int | None = None,
         record_exception: bool = True,
         set_status_on_exception: bool = True,
-    ) -> LightSpan:
-        span = self.start(name, kind, trace.get_current_span(context))
+    ) -> Span:
+        parent = trace.get_current_span(context)
+        operation = current.get()
+        if operation is not None and operation.sampled:
+            if operation.spans_left < 1:
+                # What is begun below it is again a child of its parent, or dropped as well.
+                self.provider.count_dropped("span_limit", 1)
+                return trace.NonRecordingSpan(parent.get_span_context())
+            operation.spans_left -= 1
+        span = self.start(name, kind, parent)
         if span.recording:
             if attributes:
                 span.set_attributes(attributes)
@@ -433,10 +441,12 @@ class LightProvider(TracerProvider):
         decide: Decide,
         ended: Callable[[LightSpan], None],
         ended_together: Callable[[list[LightSpan | WholeSpan]], None],
+        count_dropped: Callable[[str, int], None],
     ) -> None:
         self.decide = decide
         self.ended = ended
         self.ended_together = ended_together
+        self.count_dropped = count_dropped
         self._tracers: dict[tuple[str, str], LightTracer] = {}
 
     def get_tracer(

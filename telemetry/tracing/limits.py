@@ -1,9 +1,20 @@
-"""A bound on the spans of one operation, against loops that run away."""
+"""A bound on the spans of one operation, against loops that run away.
+
+The tracer of light spans holds it for what the API begins; the SDK's does not.
+"""
 
 from __future__ import annotations
 
+from opentelemetry import trace
+
 from telemetry.context import Operation
+from telemetry.tracing.light import LightProvider
 from telemetry.tracing.provider import processor
+
+
+def tracer_holds_it() -> bool:
+    """Whether a span that the API begins is counted without our doing."""
+    return isinstance(trace.get_tracer_provider(), LightProvider)
 
 
 def may_begin_span(operation: Operation | None) -> bool:

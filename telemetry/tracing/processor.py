@@ -55,6 +55,10 @@ class QueueProcessor(SpanProcessor):
         self._delay = settings.OTEL_BSP_SCHEDULE_DELAY.default / 1000
         self._begin()
 
+    def dropped(self, reason: str, spans: int) -> None:
+        """Count what was dropped, by whoever counts now."""
+        self.count_dropped(reason, spans)
+
     def reset(self) -> None:
         """Begin anew: when the settings are there, or change, and in a child after a fork."""
         self._limit = settings.OTEL_BSP_MAX_QUEUE_SIZE.read()

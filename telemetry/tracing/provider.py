@@ -42,7 +42,9 @@ def install() -> None:
     if settings.get().SPANS == "sdk":
         trace.set_tracer_provider(_sdk_provider())
     else:
-        trace.set_tracer_provider(LightProvider(decision(), processor.add, processor.add_all))
+        trace.set_tracer_provider(
+            LightProvider(decision(), processor.add, processor.add_all, processor.dropped)
+        )
     os.register_at_fork(after_in_child=processor.reset_after_fork)
     if settings.get().SPANS == "contrib":
         contrib.activate()

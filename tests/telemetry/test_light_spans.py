@@ -44,6 +44,7 @@ class Tracing:
             lambda _trace, parent: sampled if parent is None else parent,
             self.spans.append,
             self.spans.extend,
+            lambda _reason, _spans: None,
         )
         self.tracer = self.provider.get_tracer("test", "1.0")
 

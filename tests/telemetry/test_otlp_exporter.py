@@ -77,7 +77,9 @@ def receiver() -> Iterator[Receiver]:
 
 def spans(number: int = 3) -> list[LightSpan]:
     ended: list[Any] = []
-    provider = LightProvider(lambda _trace, _parent: True, ended.append, ended.extend)
+    provider = LightProvider(
+        lambda _trace, _parent: True, ended.append, ended.extend, lambda _reason, _spans: None
+    )
     tracer = provider.get_tracer("test")
     for index in range(number):
         tracer.start_span(f"span {index}").end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import re
 from typing import Any
@@ -11,7 +12,14 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
 from django.core.handlers.wsgi import WSGIHandler
-from django.test import AsyncClient, Client, RequestFactory, override_settings
+from django.http import HttpRequest, HttpResponse
+from django.test import (
+    AsyncClient,
+    AsyncRequestFactory,
+    Client,
+    RequestFactory,
+    override_settings,
+)
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from prometheus_client import parser as prometheus
@@ -21,6 +29,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from telemetry import seen
 from telemetry import settings as telemetry_settings
+from telemetry.middleware import TelemetryMiddleware
 from telemetry.testing import assert_no_repeated_queries
 from tests.conftest import Lines, Sample, Spans
 
@@ -97,6 +106,39 @@ def test_an_exception_is_told_once_by_each_signal(
     (span,) = spans()
     assert [event.name for event in span.events] == ["exception"]
     assert span.attributes["error.type"] == "RuntimeError"
+
+
+def test_a_view_that_says_it_was_cancelled_failed(log_lines: Lines, sample: Sample) -> None:
+    """Nobody went away: its client gets a 500, and so do the signals."""
+    labels = {"type": "CancelledError", "endpoint": "/cancels-itself/"}
+    before = sample("errors_total", **labels)
+
+    with pytest.raises(asyncio.CancelledError):
+        Client().get("/cancels-itself/")
+
+    assert request_line(log_lines)["status"] == 500
+    assert sample("errors_total", **labels) == before + 1
+
+
+@pytest.mark.parametrize(("somebody", "status"), [(True, 499), (False, 500)])
+def test_who_cancels_an_asynchronous_request(log_lines: Lines, somebody: bool, status: int) -> None:
+    async def view(_request: HttpRequest) -> HttpResponse:
+        if not somebody:
+            raise asyncio.CancelledError
+        await asyncio.sleep(60)
+        return HttpResponse()
+
+    async def serve() -> None:
+        request = AsyncRequestFactory().get("/")
+        task = asyncio.ensure_future(TelemetryMiddleware(view)(request))  # type: ignore[arg-type]
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(serve())
+
+    assert request_line(log_lines)["status"] == status
 
 
 def test_a_5xx_without_an_exception_is_an_error_too(client: Client, sample: Sample) -> None:
@@ -422,6 +464,20 @@ def test_the_spans_of_one_request_are_bounded(
     kinds = [span.kind for span in spans()]
     assert (kinds.count(SpanKind.CLIENT), kinds.count(SpanKind.SERVER)) == (3, 1)
     assert sample("telemetry_spans_dropped_total", reason="span_limit") == before + 7
+
+
+def test_spans_of_user_code_are_bounded_as_well(
+    client: Client, spans: Spans, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = telemetry_settings.checked({"SPANS_PER_TRACE": 2})
+    monkeypatch.setattr(telemetry_settings, "get", lambda: made)
+    before = sample("telemetry_spans_dropped_total", reason="span_limit")
+
+    client.get("/many-spans/")
+
+    ended = {span.name: span for span in spans()}
+    assert list(ended) == ["span 0", "span 1", "GET /many-spans/"]
+    assert sample("telemetry_spans_dropped_total", reason="span_limit") == before + 4
 
 
 @pytest.mark.django_db(transaction=True)

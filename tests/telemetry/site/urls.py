@@ -52,6 +52,15 @@ def custom_span(request: HttpRequest) -> HttpResponse:
         return query(request)
 
 
+def many_spans(request: HttpRequest) -> HttpResponse:
+    tracer = telemetry.get_tracer()
+    for number in range(4):
+        with tracer.start_as_current_span(f"span {number}"):
+            if number >= 2:
+                tracer.start_span("below one that was dropped").end()
+    return HttpResponse("many")
+
+
 async def query_async(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(await get_user_model().objects.acount()))
 
@@ -68,6 +77,10 @@ def fail(request: HttpRequest) -> HttpResponse:
 
 async def fail_async(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("it broke")
+
+
+def cancels_itself(request: HttpRequest) -> HttpResponse:
+    raise asyncio.CancelledError
 
 
 def refuse(request: HttpRequest) -> HttpResponse:
@@ -222,6 +235,8 @@ urlpatterns = [
     path("query/", query),
     path("query-async/", query_async),
     path("custom-span/", custom_span),
+    path("many-spans/", many_spans),
+    path("cancels-itself/", cancels_itself),
     path("many-queries/", many_queries),
     path("repeated/", repeated),
     path("fail/", fail),

@@ -7,7 +7,7 @@ some fifty times slower, and what runs by the clock does not slow down with it:
   off;
 - a queue of spans that is sent every second would be sent every few requests. Under load it is full
   before: both queues wait a minute here, so that they are sent in their usual batches of 512 spans,
-  and a number of requests is measured that makes whole batches.
+  and after each kind of request we wait until what is left was sent too.
 
 Needs valgrind (``apt-get install valgrind``); two variants at a time, each with its own count.
 
@@ -32,15 +32,15 @@ from benchmarks.request_cost import report
 from scripts.servers import Server
 
 _TOTAL = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
-#: Seconds until what was begun is over; the server closes connections that are idle so long.
-_SETTLE = 6.0
 #: For both: milliseconds between two exports, the most that ours takes.
 _DELAY = {"OTEL_BSP_SCHEDULE_DELAY": "60000"}
+#: Seconds until what was begun is over and the queue was sent.
+_SETTLE = 64.0
 #: The next number tells apart the dumps of one process.
 _WARM = 60
 IDLE = "idle"
-#: A whole round of what telemetry refreshes, and how often it is looked at.
-_IDLE_SECONDS, _IDLE_TIMES = 15, 3
+#: Four rounds of what telemetry refreshes.
+_IDLE_SECONDS = 60.0
 
 
 def prefix(folder: Path) -> list[str]:
@@ -64,20 +64,18 @@ def instructions(pid: int, folder: Path) -> int:
 
 
 def rest(client: arena.Client) -> None:
-    """Let what was begun come to its end."""
+    """Let what was begun come to its end, and every span be sent."""
     client.connection.close()
     time.sleep(_SETTLE)
 
 
 def idle_rate(worker: int, folder: Path) -> float:
-    """Thousands of instructions of a second in which nothing is asked: the least, because a queue
-    of spans may be sent meanwhile."""
-    found = []
+    """Thousands of instructions of a second in which nothing is asked and no span waits."""
     instructions(worker, folder)
-    for _ in range(_IDLE_TIMES):
-        time.sleep(_IDLE_SECONDS)
-        found.append(instructions(worker, folder) / _IDLE_SECONDS / 1000)
-    return min(found)
+    started = time.monotonic()
+    time.sleep(_IDLE_SECONDS)
+    found = instructions(worker, folder)
+    return found / (time.monotonic() - started) / 1000
 
 
 def measure(server: Server, folder: Path, requests: int) -> dict[str, list[float]]:

@@ -101,8 +101,6 @@ def write(
     took, db_took = (duration + 500) // 1000, (db_duration + 500) // 1000
     if (
         more
-        or took >= _SECOND
-        or db_took >= _SECOND
         or handler is None
         or _root.handlers != [handler]
         or _logger.handlers
@@ -116,6 +114,11 @@ def write(
     correlation_id, trace_id, span_id = ids
     now %= _SECOND
     three = _THREE
+    if took < _SECOND and db_took < _SECOND:
+        took_text = f"0.{three[took // 1000]}{three[took % 1000]}"
+        db_text = f"0.{three[db_took // 1000]}{three[db_took % 1000]}"
+    else:
+        took_text, db_text = f"{took / 1e6:.6f}", f"{db_took / 1e6:.6f}"
     try:
         # Bytes of which nothing is left: a third of what an expression takes.
         plain = not path.encode().strip(_PLAIN)
@@ -123,10 +126,9 @@ def write(
         line = (
             f"{begin}{three[now // 1000]}{three[now % 1000]}{template.levels[level]}"
             f'{correlation_id}","trace_id":"{trace_id}","span_id":"{span_id}{template.middle}'
-            f"{quoted}{template.behind_path}"
-            f"0.{three[took // 1000]}{three[took % 1000]},"
+            f"{quoted}{template.behind_path}{took_text},"
             f'"db_queries":{_FEW[queries] if queries < 100 else queries},'
-            f'"db_seconds":0.{three[db_took // 1000]}{three[db_took % 1000]},'
+            f'"db_seconds":{db_text},'
             f'"user_id":{user_id if type(user_id) is int else _json(user_id)},'
             f'"client_ip":{_quoted(client_ip)},"response_bytes":{size}}}\n'
         ).encode()

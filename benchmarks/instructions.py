@@ -3,8 +3,9 @@
 Instructions in user space do not depend on the machine's neighbours, but callgrind makes a worker
 some fifty times slower, and what runs by the clock does not slow down with it:
 
-- gunicorn's heartbeat and our refreshed gauges are counted while nothing is asked, shown, and taken
-  off;
+- gunicorn's heartbeat is counted while nothing is asked, shown, and taken off, with what else a
+  worker does unasked; the gauges that telemetry refreshes every five seconds and exemplars that
+  stay as long have clocks as much slower here (``benchmarks/slow_gunicorn.py``);
 - a queue of spans that is sent every second would be sent every few requests. Under load it is full
   before: both queues wait a minute here, so that they are sent in their usual batches of 512 spans,
   and after each kind of request we wait until what is left was sent too.
@@ -39,7 +40,6 @@ _SETTLE = 64.0
 #: The next number tells apart the dumps of one process.
 _WARM = 60
 IDLE = "idle"
-#: Four rounds of what telemetry refreshes.
 _IDLE_SECONDS = 60.0
 
 
@@ -118,7 +118,7 @@ def main() -> None:
         return prefix(folders[name])
 
     with (
-        variants.running(under, arguments.only, ready_within=300, also=_DELAY) as servers,
+        variants.running(under, arguments.only, 300, _DELAY, variants.SLOWLY) as servers,
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
         measured = pool.map(

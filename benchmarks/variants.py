@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchmarks import arena
 from scripts.servers import Server
@@ -33,31 +33,38 @@ class Variant:
         ]
 
 
+_OWN = "config/gunicorn.conf.py"
+
 VARIANTS = {
     BARE: Variant({"DJANGO_SETTINGS_MODULE": "benchmarks.bare_settings"}),
     REFERENCE: Variant(
         {"DJANGO_SETTINGS_MODULE": "benchmarks.reference_settings"},
         application="benchmarks.reference_wsgi",
     ),
-    OURS: Variant(configuration="config/gunicorn.conf.py"),
+    OURS: Variant(configuration=_OWN),
     ONE_PERCENT: Variant(
         {
             "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
             "OTEL_TRACES_SAMPLER_ARG": "0.01",
         },
-        configuration="config/gunicorn.conf.py",
+        configuration=_OWN,
     ),
     SDK: Variant(
         {"DJANGO_SETTINGS_MODULE": "benchmarks.sdk_settings"},
-        configuration="config/gunicorn.conf.py",
+        configuration=_OWN,
     ),
-    UNTRACED: Variant({"OTEL_TRACES_EXPORTER": "none"}, configuration="config/gunicorn.conf.py"),
-    SILENT: Variant(
-        {"LOG_LEVELS": "telemetry.request=CRITICAL"}, configuration="config/gunicorn.conf.py"
-    ),
+    UNTRACED: Variant({"OTEL_TRACES_EXPORTER": "none"}, configuration=_OWN),
+    SILENT: Variant({"LOG_LEVELS": "telemetry.request=CRITICAL"}, configuration=_OWN),
 }
 #: What each signal costs is asked for on its own: all beside bare.
 SIGNALS = (BARE, OURS, UNTRACED, SILENT)
+#: The same under callgrind.
+SLOWLY = {
+    name: replace(variant, configuration="benchmarks/slow_gunicorn.py")
+    if variant.configuration == _OWN
+    else variant
+    for name, variant in VARIANTS.items()
+}
 USUAL = tuple(name for name in VARIANTS if name not in {UNTRACED, SILENT})
 
 #: The requests that are measured; the first finds its path in the data.
@@ -70,6 +77,7 @@ def running(
     only: Sequence[str] = USUAL,
     ready_within: float = 30,
     also: dict[str, str] | None = None,
+    variants: Mapping[str, Variant] = VARIANTS,
 ) -> Iterator[dict[str, Server]]:
     """These variants, on one database with demo data and one receiver of spans; ``also`` are
     variables that all of them get."""
@@ -77,7 +85,7 @@ def running(
         environment = stack.enter_context(arena.database())
         endpoint = stack.enter_context(arena.receiver())
         servers = {}
-        for name, variant in VARIANTS.items():
+        for name, variant in variants.items():
             if name not in only:
                 continue
             servers[name] = Server(

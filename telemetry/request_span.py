@@ -122,13 +122,14 @@ def end(operation: Operation, request: HttpRequest, outcome: Outcome) -> None:
             _tell_repeated(span, operation)
         if outcome.status >= 500:
             _tell_error(span, operation, outcome.status)
+    spans, operation.spans = operation.spans, []
     if light is not None:
         light.ended = perf()
-        spans, operation.spans = operation.spans, []
         spans.append(light)
-        _tracer.hand_over(spans)
     else:
         span.end()
+    if spans:
+        _tracer.hand_over(spans)
 
 
 def _fixed(request: HttpRequest, outcome: Outcome) -> Fixed:

@@ -7,11 +7,15 @@ import time
 
 import pytest
 from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory
+from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
 import telemetry
 from telemetry.context import current
 from telemetry.db import queries
+from telemetry.middleware import TelemetryMiddleware
 from tests.conftest import Sample, Spans
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -93,6 +97,19 @@ def test_a_thread_that_outlives_its_work_loses_nothing(sample: Sample, spans: Sp
     thread.join()
 
     assert counted(sample) == before + 1
+
+
+def test_a_view_that_ends_its_requests_span_keeps_those_of_its_statements(spans: Spans) -> None:
+    connection.ensure_connection()
+
+    def view(_request: HttpRequest) -> HttpResponse:
+        run()
+        trace.get_current_span().end()
+        return HttpResponse()
+
+    TelemetryMiddleware(view)(RequestFactory().get("/"))
+
+    assert sorted(span.name for span in spans()) == ["GET", "SELECT auth_permission"]
 
 
 def test_outside_of_any_work_they_are_counted_at_once(sample: Sample) -> None:

@@ -14,18 +14,11 @@ import pytest
 from telemetry import settings
 from telemetry.environment import WrongEnvironmentError
 from telemetry.tracing import exporters
-from tests.telemetry.test_otlp_exporter import Receiver, names, spans
+from tests.telemetry.receiver import Receiver
+from tests.telemetry.test_otlp_exporter import names, spans
 
 Set = Callable[..., None]
 SPECIFIC = [variable for variable in settings.VARIABLES if variable.general is not None]
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.shutdown()
-    made.server_close()
 
 
 @pytest.fixture
@@ -62,7 +55,7 @@ def export() -> Iterator[Callable[[], int]]:
 def test_the_address_for_traces_is_taken_as_it_is(
     environment: Set, export: Callable[[], int], receiver: Receiver, path: str
 ) -> None:
-    environment(TRACES_ENDPOINT=receiver.url.removesuffix("/v1/traces") + path)
+    environment(TRACES_ENDPOINT=receiver.url + path)
 
     export()
 

@@ -7,72 +7,17 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from scripts.postgres import free_port
 from telemetry.tracing.light import LightProvider, LightSpan
 from telemetry.tracing.otlp_exporter import ExportError, OtlpExporter
+from tests.telemetry.receiver import Receiver, spans_of
 
 Make = Callable[..., OtlpExporter]
-
-
-class Receiver(ThreadingHTTPServer):
-    """Gives the answers it was told, then 200."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers: list[tuple[int, dict[str, str], bytes]] = []
-        self.received: list[tuple[dict[str, str], bytes]] = []
-        self.paths: list[str] = []
-        self.close_after = False
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1/traces"
-
-    def handle_error(self, *_who: Any) -> None:
-        """A client that went away is what some tests want."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.paths.append(self.path)
-        self.server.received.append((dict(self.headers), body))
-        status, headers, answer = (
-            self.server.answers.pop(0) if self.server.answers else (200, {}, b"")
-        )
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(answer))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(answer)
-        # Closed without saying so, as receivers do with connections that were idle.
-        self.close_connection = self.server.close_after
-
-    def log_message(self, *_args: object) -> None:
-        """A receiver says nothing."""
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.shutdown()
-    made.server_close()
 
 
 def spans(number: int = 3) -> list[LightSpan]:
@@ -87,8 +32,7 @@ def spans(number: int = 3) -> list[LightSpan]:
 
 
 def names(body: bytes) -> list[str]:
-    request = ExportTraceServiceRequest.FromString(body)
-    return [span.name for span in request.resource_spans[0].scope_spans[0].spans]
+    return [span.name for span in spans_of(body)]
 
 
 @pytest.fixture

@@ -7,12 +7,7 @@ from typing import Any
 
 from scripts.drill import panels
 from scripts.drill.faults import FAULTS
-from tests.monitoring.test_dashboard_lint import targets
 from tests.monitoring.test_dashboards import BOARDS
-
-#: Queries that only trouble gives data, by a metric in them, and the drill that makes it. The drill
-#: itself looks whether they show it.
-NEEDS_FAULT = {metric: fault.name for fault in FAULTS for metric in fault.panels}
 
 
 def filled(query: str) -> str:
@@ -22,13 +17,13 @@ def filled(query: str) -> str:
 
 def queries() -> dict[str, str]:
     """Every query of every panel, filled, and where it stands."""
-    return {filled(query): where for where, query in targets()}
+    return {filled(query): where for where, query in panels.queries()}
 
 
-def needing(fault: str) -> list[str]:
-    """The queries that this drill gives data."""
-    metrics = [metric for metric, name in NEEDS_FAULT.items() if name == fault]
-    return [query for query in queries() if any(metric in query for metric in metrics)]
+def needing_fault() -> set[str]:
+    """The queries that only trouble gives data; the drill that makes it asks them."""
+    metrics = [metric for fault in FAULTS for metric in fault.panels]
+    return {query for query in queries() if any(metric in query for metric in metrics)}
 
 
 def annotations() -> dict[str, set[str]]:

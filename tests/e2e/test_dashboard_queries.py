@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from scripts.drill.faults import BY_NAME
 from scripts.local.layout import ROOT
 from scripts.postgres import free_port
 from scripts.servers import poll
 from scripts.traffic import Visitor
 from tests.e2e.conftest import Whole
-from tests.e2e.dashboards import NEEDS_FAULT, annotations, needing, queries, variables
+from tests.e2e.dashboards import annotations, needing_fault, queries, variables
 from tests.monitoring.test_dashboards import BOARDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -43,14 +42,8 @@ def ask(whole: Whole, path: str, **query: str) -> requests.Response:
     return requests.get(url, query, timeout=10)
 
 
-def test_what_needs_a_fault_is_there_and_has_a_drill() -> None:
-    assert set(NEEDS_FAULT.values()) <= set(BY_NAME)
-    for fault in NEEDS_FAULT.values():
-        assert needing(fault), fault
-
-
 def test_every_panel_shows_data(whole: Whole) -> None:
-    with_fault = {query for fault in NEEDS_FAULT.values() for query in needing(fault)}
+    with_fault = needing_fault()
     waiting = {query: where for query, where in queries().items() if query not in with_fault}
 
     def all_seen() -> bool:

@@ -28,6 +28,8 @@ SERVERS = {
     "uvicorn": uvicorn(workers=2),
     "runserver": runserver(),
 }
+#: The labels that every instrument of OpenTelemetry's metrics has.
+METER = {"otel_scope_name": "tests.site", "otel_scope_version": ""}
 WORKERS = {name: 1 if name == "runserver" else 2 for name in SERVERS}
 
 
@@ -132,6 +134,18 @@ def test_a_librarys_metrics_are_summed_over_all_workers(server: Server) -> None:
     assert counted(server, "beans") == 42
 
 
+def test_opentelemetrys_instruments_are_summed_over_all_workers(server: Server) -> None:
+    counting: list[str] = []
+
+    def every_worker_counts() -> bool:
+        counting.append(server.get("/tea/").text)
+        return len(set(counting)) == WORKERS[server.name]
+
+    poll(every_worker_counts, 60, "not every worker counted")
+
+    assert counted(server, "teas_total", **METER, kind="green") == len(counting)
+
+
 def test_exemplars_lead_to_traces_of_every_worker(server: Server) -> None:
     traces = set()
     for _ in range(30):
@@ -230,6 +244,17 @@ def test_no_line_escapes_as_plain_text(server: Server) -> None:
     if server.name == "runserver":
         pytest.skip("runserver greets on standard output, for the person who started it")
     assert all(line.startswith("{") for line in server.log.read_text().splitlines())
+
+
+def test_what_opentelemetrys_callbacks_observe_is_summed_over_all_workers(server: Server) -> None:
+    made = counted(server, "teas_total", **METER, kind="green")
+    server.get("/tea/")
+
+    poll(
+        lambda: counted(server, "leaves_total", **METER) == 3 * (made + 1),
+        20,
+        "not every worker's callback was asked",
+    )
 
 
 def test_counters_survive_the_death_of_a_worker(server: Server) -> None:

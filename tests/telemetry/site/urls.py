@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import include, path, re_path
+from opentelemetry import metrics
 
 import telemetry
 
@@ -212,6 +213,22 @@ def coffee(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("coffee")
 
 
+_meter = metrics.get_meter("tests.site")
+TEAS = _meter.create_counter("teas")
+_made: list[str] = []
+# Nothing is observed before the first tea: the other tests' scrapes stay as they were.
+_meter.create_observable_counter(
+    "leaves", [lambda _options: [metrics.Observation(3 * len(_made))] if _made else []]
+)
+
+
+def tea(_request: HttpRequest) -> HttpResponse:
+    """Which process counted."""
+    TEAS.add(1, {"kind": "green"})
+    _made.append("green")
+    return HttpResponse(str(os.getpid()))
+
+
 def access(_request: HttpRequest) -> HttpResponse:
     """One row for each request, committed before the answer."""
     with connection.cursor() as cursor:
@@ -255,6 +272,7 @@ urlpatterns = [
     path("stream-slowly-async/", stream_slowly_async),
     path("call/", call),
     path("coffee/", coffee),
+    path("tea/", tea),
     path("server-cursor/", server_cursor),
     path("access/", access),
     path("bound/", bound),

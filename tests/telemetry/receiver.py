@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -13,7 +14,7 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
-        self.received: list[tuple[dict[str, str], bytes]] = []
+        self.received: list[tuple[Message, bytes]] = []
         self.paths: list[str] = []
         self.close_after = False
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
@@ -35,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.paths.append(self.path)
-        self.server.received.append((dict(self.headers), body))
+        self.server.received.append((self.headers, body))
         status, headers, answer = (
             self.server.answers.pop(0) if self.server.answers else (200, {}, b"")
         )

@@ -56,6 +56,39 @@ def test_spans_that_wait_are_exported_at_the_stop(
     assert sorted(traces(receiver)) == sorted(asked)
 
 
+def test_spans_of_the_sdk_wait_in_every_worker_and_keep_their_parents(
+    receiver: Receiver, servers_database: str
+) -> None:
+    sdk = {"DJANGO_SETTINGS_MODULE": "tests.telemetry.site.sdk"}
+    server = Server(gunicorn(workers=2), {**environment(servers_database, receiver), **sdk})
+    asked: list[str] = []
+    answering: set[str] = set()
+
+    def both_workers_answered() -> bool:
+        answer = server.get("/custom-span/")
+        asked.append(answer.headers["X-Correlation-ID"])
+        answering.add(answer.headers["X-Process"])
+        return len(answering) == 2
+
+    try:
+        poll(both_workers_answered, 20, "one worker answered nothing")
+        assert receiver.spans == []
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(30)
+    finally:
+        server.stop()
+
+    assert len(receiver.spans) == 3 * len(asked)
+    for trace_id in asked:
+        spans = {each.name: each for each in receiver.spans if each.trace_id.hex() == trace_id}
+        assert sorted(spans) == ["GET /custom-span/", "SELECT auth_user", "custom"]
+        assert spans["GET /custom-span/"].parent_span_id == b""
+        assert spans["custom"].parent_span_id == spans["GET /custom-span/"].span_id
+        assert spans["SELECT auth_user"].parent_span_id == spans["custom"].span_id
+    for headers, _ in receiver.received:
+        assert headers["User-Agent"].startswith("OTel-OTLP-Exporter-Python/")
+
+
 def test_spans_of_a_recycled_worker_are_exported(receiver: Receiver, servers_database: str) -> None:
     command = gunicorn("sync", workers=1)
     server = Server(

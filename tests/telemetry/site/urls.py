@@ -50,7 +50,9 @@ def many_queries(request: HttpRequest) -> HttpResponse:
 def custom_span(request: HttpRequest) -> HttpResponse:
     with telemetry.get_tracer().start_as_current_span("custom") as span:
         span.set_attribute("custom.attribute", "value")
-        return query(request)
+        answer = query(request)
+    answer["X-Process"] = str(os.getpid())
+    return answer
 
 
 def many_spans(request: HttpRequest) -> HttpResponse:

@@ -101,6 +101,7 @@ def configure(logging_settings: dict[str, Any] | None = None) -> LineHandler:
     handler = LineHandler(plain_text.behind(sys.stderr))
     handler.setFormatter(formatter())
     handler.addFilter(RequestLineSaysIt())
+    plain_text.log_handler = handler
     root = logging.getLogger()
     _remove_stream_handlers(root)
     root.addHandler(handler)
@@ -160,10 +161,17 @@ def _set_levels() -> None:
 
 def _remove_stream_handlers(logger: logging.Logger) -> bool:
     """Handlers that write to a terminal; files and mail to administrators stay."""
-    found = [each for each in logger.handlers if type(each) in {logging.StreamHandler, LineHandler}]
+    found = [each for each in logger.handlers if _writes_to_a_terminal(each)]
     for handler in found:
         logger.removeHandler(handler)
     return bool(found)
+
+
+def _writes_to_a_terminal(handler: logging.Handler) -> bool:
+    if type(handler) in {logging.StreamHandler, LineHandler}:
+        return True
+    streams = sys.stderr, sys.stdout, sys.__stderr__, sys.__stdout__
+    return isinstance(handler, logging.StreamHandler) and handler.stream in streams
 
 
 class LineFormatter(structlog.stdlib.ProcessorFormatter):

@@ -3,11 +3,15 @@
 Servers write some of it themselves, before logging is there or after it is gone. In JSON mode each
 of its lines becomes a line of the log, a traceback one line as a whole. What C code writes to the
 descriptor (a segmentation fault) does not pass here.
+
+A library may give a logger a handler of its own at any time. What that one writes comes here as
+well; its record has a line of the log already, or gets one now.
 """
 
 from __future__ import annotations
 
 import atexit
+import inspect
 import io
 import logging
 import sys
@@ -16,7 +20,11 @@ from types import TracebackType
 from typing import Any
 
 logger = logging.getLogger("stderr")
+#: Writes the lines of the log, once it is set up.
+log_handler: logging.Handler | None = None
 
+#: How handlers for a terminal write, those of a kind of their own mostly too.
+_EMIT = logging.StreamHandler.emit.__code__
 #: Characters that wait for the end of their line, and lines for the end of their traceback: a
 #: progress bar never ends its line.
 _LONGEST_LINE = 8192
@@ -42,6 +50,13 @@ class PlainText(io.TextIOBase):
         atexit.register(self.end)
 
     def write(self, text: str) -> int:
+        frame = inspect.currentframe()
+        caller = frame and frame.f_back
+        if log_handler is not None and caller is not None and caller.f_code is _EMIT:
+            record = caller.f_locals["record"]
+            if not _reaches(log_handler, record.name):
+                log_handler.handle(record)
+            return len(text)
         *lines, self._begun.line = (self._begun.line + text).split("\n")
         for line in lines:
             self._take(line)
@@ -97,6 +112,16 @@ class PlainText(io.TextIOBase):
     @property
     def buffer(self) -> Any:
         return self.stream.buffer
+
+
+def _reaches(handler: logging.Handler, name: str) -> bool:
+    """Whether the handler gets the records of this logger by itself."""
+    asked: logging.Logger | None = logging.getLogger(name)
+    while asked is not None:
+        if handler in asked.handlers:
+            return True
+        asked = asked.parent if asked.propagate else None
+    return False
 
 
 def install() -> None:

@@ -238,19 +238,82 @@ logging.getLogger("else").info("below the level")
 """
 
 
-def test_a_projects_own_handlers_for_the_terminal_lead_through_ours(tmp_path: Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-c", OWN_LOGGING],
-        cwd=tmp_path,
+def run(program: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OTEL_TRACES_EXPORTER": "none"},
         capture_output=True,
         text=True,
         check=True,
     )
 
+
+def test_a_projects_own_handlers_for_the_terminal_lead_through_ours(tmp_path: Path) -> None:
+    ran = run(OWN_LOGGING, tmp_path)
+
     messages = [line["message"] for line in parsed(ran.stderr)]
     assert messages == ["of the shop", "of somebody else", "of telemetry"]
     assert (tmp_path / "own").read_text() == "of the shop\n"
+
+
+COLORED = """
+import logging
+import sys
+import django
+from django.conf import settings
+from telemetry.logs import pipeline
+
+
+class Colored(logging.StreamHandler):
+    def format(self, record):
+        return "colored " + super().format(record)
+
+
+if "server" in sys.argv:
+    pipeline.configure_server()
+settings.configure(
+    INSTALLED_APPS=["telemetry"],
+    LOGGING_CONFIG=None,
+    LOGGING={
+        "version": 1,
+        "handlers": {"colored": {"()": Colored}},
+        "loggers": {"shop": {"handlers": ["colored"]}},
+    },
+)
+django.setup()
+logging.getLogger("shop").warning("of LOGGING")
+"""
+ADDED_LATER = """
+logging.getLogger("library").addHandler(logging.StreamHandler())
+logging.getLogger("library").warning("of a library")
+logging.getLogger("alone").addHandler(Colored())
+logging.getLogger("alone").propagate = False
+logging.getLogger("alone").warning("of one that propagates nothing")
+logging.basicConfig(force=True)
+logging.getLogger("shop").warning("of a root that was set up anew")
+print("a print", file=sys.stderr)
+"""
+
+
+def test_a_handler_that_a_library_adds_doubles_and_loses_nothing(tmp_path: Path) -> None:
+    ran = run(COLORED + ADDED_LATER, tmp_path, "server")
+
+    lines = [(line["logger"], line["level"], line["message"]) for line in parsed(ran.stderr)]
+    assert lines == [
+        ("shop", "warning", "of LOGGING"),
+        ("library", "warning", "of a library"),
+        ("alone", "warning", "of one that propagates nothing"),
+        ("shop", "warning", "of a root that was set up anew"),
+        ("stderr", "error", "a print"),
+    ]
+    assert ran.stdout == ""
+
+
+def test_a_command_writes_no_line_twice_for_a_handler_of_a_kind_of_its_own(tmp_path: Path) -> None:
+    ran = run(COLORED, tmp_path)
+
+    assert [line["message"] for line in parsed(ran.stderr)] == ["of LOGGING"]
 
 
 def test_the_console_shows_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:

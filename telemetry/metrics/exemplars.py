@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+import struct
+from math import inf
 
-from telemetry.metrics.directory import Exemplars
+from telemetry.metrics.slots import EXEMPLAR_HEAD
 from telemetry.metrics.sources import Source
+from telemetry.metrics.text import number
+
+#: Labels of an exemplar, as they are written between the braces.
+_LABELS = re.compile(r'(?:(?:\A|,)[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\"n])*")*\Z', re.ASCII)
+#: The year 5138: later is damage.
+_LATEST = 1e11
+_HEAD = struct.Struct(f"{EXEMPLAR_HEAD}d")
+_END = struct.Struct("d")
+
+
+class _Times(dict[int, float]):
+    def __missing__(self, row: int) -> float:
+        return 0.0
 
 
 class NewestExemplars:
@@ -14,24 +29,30 @@ class NewestExemplars:
     def __init__(self) -> None:
         #: As they stand behind the value in OpenMetrics.
         self.texts: dict[int, str] = {}
-        self._times: dict[int, float] = {}
+        self._times = _Times()
+        #: Newer ones that were seen: their times and records.
+        self._found: dict[int, tuple[float, bytes]] = {}
 
-    def take(self, sources: Iterable[Source], twin_of: Mapping[int, int]) -> list[int]:
-        """Look for newer ones, and give the rows that have one."""
-        times = self._times
-        newest: dict[int, tuple[float, Source, Exemplars]] = {}
-        for source in sources:
-            for found_row, place, time in source.new_exemplars():
-                row = twin_of.get(found_row, found_row)
-                known = newest.get(row)
-                if time > (known[0] if known else times.get(row, 0.0)):
-                    newest[row] = time, source, place
+    def see(self, source: Source, newer_than: float) -> None:
+        """Look for newer ones among the numbers that a source has taken."""
+        rows, found = source.exemplar_rows, self._found
+        known = map(self._times.__getitem__, rows)
+        times = zip(rows, known, source.exemplar_times(), strict=False)
+        for place, (row, before, time) in enumerate(times):
+            if before < time and newer_than < time < _LATEST:
+                if row in found and time <= found[row][0]:
+                    continue
+                found[row] = time, source.exemplar(place)
+
+    def take(self) -> list[int]:
+        """Keep the newest of those that were seen, and give their rows."""
+        found, self._found = self._found, {}
         taken = []
-        for row, (time, source, place) in newest.items():
+        for row, (time, record) in found.items():
             # Only the newest of many processes' is read.
-            text = source.exemplar(place)
+            text = _text(record)
             if text is not None:
-                times[row] = time
+                self._times[row] = time
                 self.texts[row] = text
                 taken.append(row)
         return taken
@@ -44,3 +65,19 @@ class NewestExemplars:
         for row in old:
             del self._times[row], self.texts[row]
         return old
+
+
+def _text(record: bytes) -> str | None:
+    """An exemplar as OpenMetrics writes it behind a value; None while it is being written, and for
+    one that is damaged."""
+    written, time, value, length = _HEAD.unpack_from(record)
+    room = len(record) - _HEAD.size - _END.size
+    if not written or written != _END.unpack_from(record, _HEAD.size + room)[0]:
+        return None
+    if not 0 <= length <= room or not 0 < time < _LATEST:
+        return None
+    labels = record[_HEAD.size : _HEAD.size + int(length)].decode(errors="replace")
+    if not _LABELS.match(labels):
+        return None
+    shown = repr(value) if -inf < value < inf else number(value)
+    return f" # {{{labels}}} {shown} {time:.3f}"

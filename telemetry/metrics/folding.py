@@ -137,9 +137,7 @@ def _halves(folder: Path, whole: Iterable[str]) -> set[str]:
 
 
 def _read(table: Table, source: Source) -> None:
-    for told in source.read(lambda _source: None):
-        if isinstance(told[1], tuple):
-            table.add(source, told[0], told[1])
+    table.learn(source, source.names(lambda _source: None))
 
 
 def _remove(folder: Path, name: str) -> None:

@@ -9,7 +9,7 @@ each labelled child took twice as long, a join of one text for each line as well
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from telemetry.metrics.exemplars import NewestExemplars
@@ -72,16 +72,16 @@ class _Block:
 class Lines:
     """Lines of the families with plain names; the others are left to prometheus_client."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, newest: NewestExemplars) -> None:
         self._table = table
         self._layout = -1
-        self._newest = NewestExemplars()
+        self._newest = newest
         self._blocks: list[_Block] = []
         #: The line that shows a row.
         self._line_of: dict[int, int] = {}
         self._exemplars: list[str] = []
         self._numbers: list[float] = []
-        self._numbers_of: list[float] = []
+        self._numbers_of: Sequence[float] = ()
 
     def text(
         self, sources: list[Source], *, openmetrics: bool, newer_than: float, leave_out: set[str]
@@ -93,7 +93,7 @@ class Lines:
             self._numbers_of = self._table.now
             self._numbers = self._count()
         if openmetrics:
-            self._show(self._newest.take(sources, self._table.twin_of))
+            self._show(self._newest.take())
             self._show(self._newest.forget(newer_than))
         parts = []
         family = None
@@ -115,7 +115,7 @@ class Lines:
         self._layout = self._table.layout
         self._blocks = []
         self._line_of = {}
-        self._numbers_of = []
+        self._numbers_of = ()
         end = 0
         for family in self._table.summed:
             if not family.plain:

@@ -7,6 +7,7 @@ meanwhile, it reads again. So a number is seen in exactly one place.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 
-from telemetry.metrics.directory import Exemplars
+from telemetry.metrics.exemplars import NewestExemplars
 from telemetry.metrics.lines import Lines
 from telemetry.metrics.slots import ValueStore
 from telemetry.metrics.sources import FileSource, MemorySource, RemainderSource, Source
@@ -46,7 +47,8 @@ class Reader:
         self.table = Table(store.series_limit)
         self.table.unreadable = self.unreadable
         self.table.count_dropped = store.count_dropped
-        self._lines = Lines(self.table)
+        self._newest = NewestExemplars()
+        self._lines = Lines(self.table, self._newest)
         self._folder = folder
         self._store = store
         self._files: dict[str, FileSource] = {}
@@ -61,22 +63,24 @@ class Reader:
         """The lines of all series, of every process together, and the families with names that
         only prometheus_client's encoders can write."""
         with self._lock:
-            sources = self.refresh()
+            newer_than = time.time() - exemplar_age
+            sources = self._sources()
+            see = functools.partial(self._newest.see, newer_than=newer_than)
+            self.table.update(sources, see if openmetrics else None)
             text = self._lines.text(
                 sources,
                 openmetrics=openmetrics,
-                newer_than=time.time() - exemplar_age,
+                newer_than=newer_than,
                 leave_out=leave_out or set(),
             )
             return text, list(self.table.quoted(sources))
 
-    def refresh(self) -> list[Source]:
-        """Read what is new, and give the sources that count now."""
-        sources = self._sources()
-        self.table.update(sources)
-        return sources
-
     def _sources(self) -> list[Source]:
+        """Read what names are new, and give the sources that count now.
+
+        Their numbers may be read later: a process that ended meanwhile has the same in its files,
+        which are open here, and the remainder that is here is the one without them.
+        """
         if self._folder is None:
             self._read(self._memory)
             return [self._memory]
@@ -107,11 +111,7 @@ class Reader:
         return sources
 
     def _read(self, source: Source) -> None:
-        for told in source.read(self.unreadable):
-            if isinstance(told, Exemplars):
-                self.table.add_exemplars(source, told)
-            else:
-                self.table.add(source, *told)
+        self.table.learn(source, source.names(self.unreadable), self._files.values())
 
     def _load_remainder(self) -> None:
         if self._folder is None:

@@ -1,16 +1,16 @@
 """Where a scrape reads numbers: this process' memory, the files of others, what the dead left.
 
 Files of others are copied by ``pread`` and never mapped: a file that somebody cut short would
-kill the reader of a mapping.
+kill the reader of a mapping. The copy is dropped when its numbers are taken. What is kept for a
+process is where its numbers stand, 8 bytes each, and nothing where another process agrees.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from math import inf
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from math import nan
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -19,33 +19,36 @@ from telemetry import processes
 from telemetry.metrics import directory
 from telemetry.metrics.directory import MAGIC, Exemplars, Series, UnreadableError
 from telemetry.metrics.slots import EXEMPLAR_HEAD, ZERO, ValueStore
-from telemetry.metrics.text import number
 
 #: What a record of names tells.
 Told = tuple[int, Series] | Exemplars
-#: Labels of an exemplar, as they are written between the braces.
-_LABELS = re.compile(r'(?:(?:\A|,)[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\"n])*")*\Z', re.ASCII)
-#: The year 5138: later is damage.
-_LATEST = 1e11
+#: Kinds of numbers, each with rows of its own: what cannot be negative, sums, gauges.
+KINDS = COUNTS, SUMS, GAUGES = range(3)
 
 
 class Source:
     """Numbers by slot, and which row of the table each slot is."""
 
     def __init__(self) -> None:
-        self.values: Sequence[float] = array("d", [0.0])
+        #: The numbers, from when they are taken until they are dropped.
         self.data = b""
-        #: Row of the table to slot, and slot to row.
-        self.slots: dict[int, int] = {}
-        self.rows: dict[int, int] = {}
-        self._exemplars: dict[int, Exemplars] = {}
-        #: Brings their times, which are then compared with the last ones.
+        self.values: Sequence[float] = ()
+        #: Of each kind the slot of each row, ZERO where this process has none. A list while names
+        #: are read, then a tuple, which the getter has as well.
+        self.slots: list[Sequence[int]] = [()] * len(KINDS)
+        self.getters: list[itemgetter[Any] | None] = [None] * len(KINDS)
+        #: The gauges by row.
+        self._gauges = array("d")
+        #: Exemplars: the rows they belong to, the slots of their times (and two more, for an
+        #: itemgetter of one item gives no tuple), their room for labels.
+        self.exemplar_rows = array("I")
+        self._exemplar_times: tuple[int, ...] = ()
+        self._exemplar_rooms = array("I")
         self._exemplar_getter: itemgetter[Any] | None = None
-        self._exemplar_times: tuple[float, ...] = ()
-        self._exemplars_of = b""
-        self.getter: itemgetter[Any] | None = None
-        #: What the getter gave, None when the numbers changed since.
-        self.column: tuple[float, ...] | None = None
+        #: Digest of the numbers that were taken, that were counted, whose exemplars were seen.
+        self._taken = 0
+        self._counted: int | None = None
+        self._seen: int | None = None
         #: The process id as the label ``pid`` tells it, nothing in a single process.
         self.process = ""
         self.alive = True
@@ -54,80 +57,134 @@ class Source:
         self._names_end = False
         self._needed = ZERO + 1
 
-    def read(self, unreadable: Callable[[Source], None]) -> Iterator[Told]:
-        """Read what is new: the names that were added, and then all numbers."""
+    # Names
+
+    def names(self, unreadable: Callable[[Source], None]) -> Iterator[Told]:
+        """Read the names that were added."""
         fresh = b"" if self._names_end else self._names(self._read_names)
+        # A name is written when there is room for its slots.
+        room = self._room() if fresh else 0
         offset = 0
         try:
             for behind, record in directory.records(fresh):
                 offset = behind
+                told: Told
                 if len(record) == len(Exemplars._fields):
-                    place = directory.exemplars_of(record)
-                    self._needed = max(self._needed, place.slot + EXEMPLAR_HEAD + place.room + 1)
-                    yield place
+                    told = directory.exemplars_of(record)
+                    stop = told.slot + EXEMPLAR_HEAD + told.room + 1
                 else:
-                    slot, series = directory.series_of(record)
-                    self._needed = max(self._needed, slot + series.slots)
-                    yield slot, series
+                    told = directory.series_of(record)
+                    stop = told[0] + told[1].slots
+                if stop > room:
+                    # Whatever number it tells: no more is read than there is.
+                    unreadable(self)
+                    continue
+                self._needed = max(self._needed, stop)
+                yield told
         except (UnreadableError, TypeError):
             # Nothing behind a damaged record can be found: the file is left at that.
             self._names_end = True
             unreadable(self)
         else:
             self._read_names += offset
-        self._read_values(unreadable)
 
-    def _read_values(self, unreadable: Callable[[Source], None]) -> None:
-        data = self._values(self._needed * 8)
-        if data == self.data:
-            return
-        if len(data) < self._needed * 8:
+    def slot(self, kind: int, row: int) -> int:
+        """Where the number of a row stands, ZERO where this process has none."""
+        slots = self.slots[kind]
+        return slots[row] if 0 <= row < len(slots) else ZERO
+
+    def learn(self, kind: int, row: int, slot: int) -> None:
+        """The number of a row stands in ``slot``."""
+        slots = self.slots[kind]
+        if not isinstance(slots, list):
+            slots = self.slots[kind] = list(slots)
+        if row >= len(slots):
+            slots += [ZERO] * (row + 1 - len(slots))
+        slots[row] = slot
+
+    def settle(self, others: Iterable[Source]) -> None:
+        """All names are read: keep what was learned once for all processes that agree."""
+        for kind, learned in enumerate(self.slots):
+            if not isinstance(learned, list):
+                continue
+            # Two at least: an itemgetter of one item gives no tuple.
+            slots: Sequence[int] = tuple(learned + [ZERO] * (2 - len(learned)))
+            getter: itemgetter[Any] | None = itemgetter(*slots)
+            for other in others:
+                if other.slots[kind] == slots:
+                    slots, getter = other.slots[kind], other.getters[kind]
+                    break
+            self.slots[kind], self.getters[kind] = slots, getter
+            self._counted = None
+
+    def rows(self, slots: Container[int]) -> Iterator[tuple[int, int]]:
+        """The slots of these that are counts, and the row of each."""
+        for row, slot in enumerate(self.slots[COUNTS]):
+            if slot in slots and slot != ZERO:
+                yield slot, row
+
+    def learn_exemplars(self, found: list[tuple[int, int, int]]) -> None:
+        """Row, slot of the time and room of each that is new. What had a shorter record before
+        keeps it as well: it stays the older one."""
+        self.exemplar_rows.extend(row for row, _, _ in found)
+        times = (time_slot for _, time_slot, _ in found)
+        self._exemplar_times = (*self._exemplar_times[:-2], *times, ZERO, ZERO)
+        self._exemplar_rooms.extend(room for _, _, room in found)
+        self._exemplar_getter = itemgetter(*self._exemplar_times)
+        self._seen = None
+
+    # Numbers
+
+    def take(self, unreadable: Callable[[Source], None]) -> None:
+        """Copy all numbers, until they are dropped."""
+        size = self._needed * 8
+        data = self._values(size)
+        if len(data) < size:
             whole = data[: len(data) // 8 * 8]
-            data = whole + bytes(self._needed * 8 - len(whole))
+            data = whole + bytes(size - len(whole))
             unreadable(self)
         self.data = data
-        self.column = None
         self.values = memoryview(data).cast("d")
+        self._taken = hash(data)
 
-    def keep_exemplars(self, row: int, place: Exemplars) -> None:
-        """Learn where the exemplars of a row stand."""
-        self._exemplars[row] = place
-        self._exemplar_getter = None
+    def drop(self) -> None:
+        self.data = b""
+        self.values = ()
 
-    def new_exemplars(self) -> Iterator[tuple[int, Exemplars, float]]:
-        """Row, place and time of those that were written since the last call."""
-        if not self._exemplars or self._exemplars_of is self.data:
-            return
-        if self._exemplar_getter is None:
-            slots = [place.slot + 1 for place in self._exemplars.values()]
-            self._exemplar_getter = itemgetter(*slots, ZERO, ZERO)
-            self._exemplar_times = (0.0,) * len(slots)
-        before = self._exemplar_times
-        self._exemplar_times = times = self._exemplar_getter(self.values)
-        self._exemplars_of = self.data
-        for (row, place), time, known in zip(self._exemplars.items(), times, before, strict=False):
-            if time != known:
-                yield row, place, time
+    def is_new(self, *, exemplars: bool) -> bool:
+        """Whether what was taken has not been counted yet, or its exemplars not seen."""
+        return self._taken != self._counted or (exemplars and self._taken != self._seen)
 
-    def exemplar(self, place: Exemplars) -> str | None:
-        """An exemplar as OpenMetrics writes it behind a value; None while it is being written, and
-        for one that is damaged."""
-        values = self.values
-        written, time, value, length = values[place.slot : place.slot + EXEMPLAR_HEAD]
-        if not written or written != values[place.slot + EXEMPLAR_HEAD + place.room]:
-            # It is looked at again, also where its time stays the same.
-            self._exemplar_getter = None
-            return None
-        if not 0 <= length <= place.room * 8 or not 0 < time < _LATEST:
-            return None
-        start = (place.slot + EXEMPLAR_HEAD) * 8
-        labels = self.data[start : start + int(length)].decode(errors="replace")
-        if not _LABELS.match(labels):
-            return None
-        shown = repr(value) if -inf < value < inf else number(value)
-        return f" # {{{labels}}} {shown} {time:.3f}"
+    def count(self, kind: int) -> tuple[float, ...]:
+        """What was taken, by row; it ends where this process has no more."""
+        self._counted = self._taken
+        getter = self.getters[kind]
+        return getter(self.values) if getter else ()
+
+    def count_gauges(self) -> None:
+        self._gauges = array("d", self.count(GAUGES))
+
+    def gauge(self, row: int) -> float:
+        """What a gauge was when it was counted; no number where this process has none."""
+        return self._gauges[row] if self.slot(GAUGES, row) else nan
+
+    def exemplar_times(self) -> tuple[float, ...]:
+        """Of each exemplar of ``exemplar_rows``."""
+        self._seen = self._taken
+        getter = self._exemplar_getter
+        return getter(self.values) if getter else ()
+
+    def exemplar(self, place: int) -> bytes:
+        """The record of one of them."""
+        start = self._exemplar_times[place] - 1
+        stop = start + EXEMPLAR_HEAD + self._exemplar_rooms[place] + 1
+        return self.data[start * 8 : stop * 8]
 
     def _names(self, offset: int) -> bytes:
+        raise NotImplementedError
+
+    def _room(self) -> int:
+        """How many slots there are."""
         raise NotImplementedError
 
     def _values(self, size: int) -> bytes:
@@ -147,6 +204,9 @@ class MemorySource(Source):
     def _names(self, offset: int) -> bytes:
         with self._store.lock:
             return bytes(self._store.names[offset:])
+
+    def _room(self) -> int:
+        return len(self._store.raw) // 8
 
     def _values(self, size: int) -> bytes:
         return bytes(self._store.raw[:size])
@@ -176,6 +236,9 @@ class FileSource(Source):
         size = os.fstat(self._names_file).st_size
         return os.pread(self._names_file, size - offset, offset) if size > offset else b""
 
+    def _room(self) -> int:
+        return os.fstat(self._slots_file).st_size // 8
+
     def _values(self, size: int) -> bytes:
         return os.pread(self._slots_file, size, 0)
 
@@ -194,9 +257,8 @@ class RemainderSource(Source):
         self.folded: set[str] = set()
         self._records = data[len(MAGIC) :]
         self._kept = array("d", [0.0])
-        self.values = self._kept
 
-    def read(self, unreadable: Callable[[Source], None]) -> Iterator[Told]:
+    def names(self, unreadable: Callable[[Source], None]) -> Iterator[Told]:
         records, self._records = self._records, b""
         try:
             for _, record in directory.records(records):
@@ -205,10 +267,15 @@ class RemainderSource(Source):
                     continue
                 *named, numbers = record
                 slot, series = directory.series_of([len(self._kept), *named])
-                self._kept.extend(map(float, numbers))
+                for _, number in zip(range(series.slots), numbers, strict=True):
+                    self._kept.append(float(number))
+                self._needed = len(self._kept)
                 yield slot, series
         except (UnreadableError, TypeError, ValueError, KeyError):
             unreadable(self)
+
+    def _values(self, size: int) -> bytes:
+        return self._kept.tobytes()[:size]
 
 
 def remainder_bytes(folded: set[str], series: Iterator[tuple[Series, list[float]]]) -> bytes:

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from monitoring.tools.build import find
 from telemetry import processes
 from telemetry.metrics import folding, slots
-from telemetry.metrics.directory import Series
+from telemetry.metrics.directory import Exemplars, Series, frame_exemplars, frame_series
 from telemetry.metrics.folding import fold
 from telemetry.metrics.metric import CounterMetric, GaugeMetric, HistogramMetric
 from telemetry.metrics.reader import REMAINDER, Reader
@@ -299,6 +300,49 @@ def test_a_damaged_file_costs_what_is_behind_the_damage(
         assert one == {("hits_total", frozenset({("page", "a")})): 6}
     assert len(counted) == 1
     assert caplog.text.count("cannot be read") == 1
+
+
+@pytest.mark.parametrize(
+    "absurd",
+    [
+        frame_series(HITS._replace(label_values=("b",)), 1 << 27),
+        frame_series(HITS._replace(label_values=("b",)), 1 << 80),
+        frame_exemplars(Exemplars(258, 1 << 27, 6)),
+        frame_exemplars(Exemplars(258, 300, 1 << 80)),
+    ],
+)
+def test_an_absurd_slot_costs_its_record_and_no_memory(instance: Instance, absurd: bytes) -> None:
+    """1 << 27 slots are 1 GB, which a reader could allocate."""
+
+    def write(store: ValueStore) -> None:
+        add(HITS, 2)(store)
+        store.names += absurd
+        add(HITS._replace(label_values=("c",)), 3)(store)
+
+    instance.process(write, end=nothing)
+    reader = Reader(instance.store, instance.folder)
+    counted = []
+    reader.count_unreadable = lambda: counted.append(1)
+    tracemalloc.start()
+    try:
+        found = [samples(reader.read(openmetrics=False, exemplar_age=0)[0]) for _ in range(3)]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        reader.close()
+
+    for one in found:
+        assert {dict(labels)["page"]: value for (_, labels), value in one.items()} == {
+            "a": 2,
+            "c": 3,
+        }
+    assert len(counted) == 1
+    assert peak < 1_000_000
+
+    fold(instance.folder, instance.store)
+
+    assert instance.value("hits_total", page="a") == 2
+    assert instance.value("hits_total", page="c") == 3
 
 
 def test_a_file_cut_short_reads_as_far_as_it_goes(instance: Instance) -> None:

@@ -25,6 +25,7 @@ from telemetry.metrics.reader import Reader
 from telemetry.metrics.slots import ValueStore
 
 BOUNDS = (*(f"{step}.0" for step in range(12)), "+Inf")
+PATH = "/api/v1/some-rather-long-path/"
 SERIES = 400
 NUMBERS = SERIES * (1 + len(BOUNDS))
 #: More than are added up at once, and twice as many.
@@ -45,7 +46,7 @@ def write(store: ValueStore, order: str, *, exemplars: bool) -> None:
     if order == "own order":
         random.Random(os.getpid()).shuffle(indexes)
     for index in indexes:
-        labels = f"/api/v1/some-rather-long-path/{index}/"
+        labels = f"{PATH}{index}/"
         slot = store.slot(
             Series("times", "histogram", "", "Times.", "", ("endpoint",), (labels,), BOUNDS)
         )
@@ -105,12 +106,14 @@ def scraped(folder: Path, count: int, order: str, *, exemplars: bool = False) ->
     with writers(folder, count, order, exemplars=exemplars) as write_all:
         tracemalloc.start()
         try:
-            for _ in range(3):
+            for turn in range(1, 4):
                 write_all()
                 tracemalloc.reset_peak()
                 text = reader.read(openmetrics=exemplars, exemplar_age=600)[0]
                 assert text.count("\ntimes_bucket{") == SERIES * len(BOUNDS)
                 assert text.count("# {trace_id=") == (SERIES if exemplars else 0)
+                total = 1.5 * turn * count * len(BOUNDS)
+                assert f'times_count{{endpoint="{PATH}7/"}} {total!r}\n' in text
                 del text
                 gc.collect()
                 kept, peak = tracemalloc.get_traced_memory()

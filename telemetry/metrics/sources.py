@@ -257,6 +257,8 @@ class RemainderSource(Source):
         self.folded: set[str] = set()
         self._records = data[len(MAGIC) :]
         self._kept = array("d", [0.0])
+        self._copy = b""
+        self._columns: dict[int, tuple[float, ...]] = {}
 
     def names(self, unreadable: Callable[[Source], None]) -> Iterator[Told]:
         records, self._records = self._records, b""
@@ -275,7 +277,17 @@ class RemainderSource(Source):
             unreadable(self)
 
     def _values(self, size: int) -> bytes:
-        return self._kept.tobytes()[:size]
+        # One object as long as it is the same: its hash is computed once.
+        if len(self._copy) != size:
+            self._copy = self._kept.tobytes()[:size]
+        return self._copy
+
+    def count(self, kind: int) -> tuple[float, ...]:
+        """These never change, so that they are kept: the scrape is quicker after deaths."""
+        if kind not in self._columns:
+            self._columns[kind] = super().count(kind)
+        self._counted = self._taken
+        return self._columns[kind]
 
 
 def remainder_bytes(folded: set[str], series: Iterator[tuple[Series, list[float]]]) -> bytes:

@@ -6,6 +6,7 @@ not written to its end yet from one that was damaged.
 
 from __future__ import annotations
 
+import functools
 import json
 import struct
 import zlib
@@ -104,11 +105,27 @@ def series_of(record: Any) -> tuple[int, Series]:
         series = Series(
             family, kind, mode, documentation, suffix, tuple(names), tuple(values), tuple(bounds)
         )
+        texts = {
+            *map(type, series[:5]),
+            *map(type, series.label_names),
+            *map(type, series.label_values),
+        }
+        right = texts == {str} and len(series.label_names) == len(series.label_values)
+        if not right or not isinstance(slot, int) or slot < 0 or not _are_bounds(series.bounds):
+            raise UnreadableError
     except (TypeError, ValueError):
         raise UnreadableError from None
-    if not isinstance(slot, int) or slot < 0:
-        raise UnreadableError
     return slot, series
+
+
+@functools.lru_cache(maxsize=100)
+def _are_bounds(bounds: tuple[Any, ...]) -> bool:
+    """Whether they are texts, of numbers: raises ValueError else. Few metrics have their own."""
+    for bound in bounds:
+        if not isinstance(bound, str):
+            return False
+        float(bound)
+    return True
 
 
 def exemplars_of(record: Any) -> Exemplars:

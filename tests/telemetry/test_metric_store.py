@@ -14,6 +14,7 @@ import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, values
@@ -300,6 +301,40 @@ def test_a_damaged_file_costs_what_is_behind_the_damage(
         assert one == {("hits_total", frozenset({("page", "a")})): 6}
     assert len(counted) == 1
     assert caplog.text.count("cannot be read") == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"family": ["hits"]},
+        {"kind": 7},
+        {"label_names": "page"},
+        {"label_names": ("page", "more")},
+        {"label_values": ({"a": 1},)},
+        {"label_values": (None,)},
+        {"bounds": ("1.0", "wide")},
+        {"bounds": ([1],)},
+        {"bounds": (1.0,)},
+        {"documentation": None},
+    ],
+)
+def test_a_record_that_means_nothing_costs_what_is_behind_it(
+    instance: Instance, changed: dict[str, Any]
+) -> None:
+    def write(store: ValueStore) -> None:
+        add(HITS, 2)(store)
+        store.names += frame_series(HITS._replace(**changed), 258)
+        add(HITS._replace(label_values=("c",)), 3)(store)
+
+    instance.process(write, end=nothing)
+    reader = Reader(instance.store, instance.folder)
+    counted = []
+    reader.count_unreadable = lambda: counted.append(1)
+
+    found = [samples(reader.read(openmetrics=False, exemplar_age=0)[0]) for _ in range(2)]
+
+    assert found == [{("hits_total", frozenset({("page", "a")})): 2}] * 2
+    assert len(counted) == 1
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_custom_spans_stand_between_the_request_and_its_statements(
 ) -> None:
     client.get("/custom-span/")
 
-    statement, custom, server = spans()
+    statement, custom, server = sorted(spans(), key=lambda span: span.start_time, reverse=True)
     assert statement.parent.span_id == custom.context.span_id
     assert custom.parent.span_id == server.context.span_id
     assert custom.attributes["custom.attribute"] == "value"

@@ -185,20 +185,40 @@ def after_deaths(
     variants: dict[str, Callable[[], bytes]],
     write: Callable[[float], None],
 ) -> list[str]:
-    """Lines of figures, before and after processes came and went (``bear`` is the command)."""
+    """Lines of figures, with and without processes that came and went (``bear`` is the command)."""
+    from telemetry.metrics.reader import REMAINDER
     from telemetry.metrics.store import instance
 
-    before = turns(list(variants.values()), lambda: write(0.1), rounds)
     subprocess.run(bear, check=True)
     started = time.perf_counter()
     instance.fold()
     folding = time.perf_counter() - started
-    after = turns(list(variants.values()), lambda: write(0.1), rounds)
     assert instance.folder is not None
+    remainder = instance.folder / REMAINDER
+    hidden = remainder.with_suffix(".hidden")
+    scrapes = list(variants.values())
+
+    def again(source: Path, target: Path) -> None:
+        """With or without what the dead left, once it is known."""
+        source.rename(target)
+        for scrape in scrapes:
+            scrape()
+        write(0.1)
+
+    # In turns: a neighbour that comes between the two would be taken for the dead.
+    before: list[list[float]] = [[] for _ in scrapes]
+    after: list[list[float]] = [[] for _ in scrapes]
+    for _ in range(rounds):
+        for place, scrape in enumerate(scrapes):
+            again(remainder, hidden)
+            before[place].append(timed(scrape))
+            again(hidden, remainder)
+            after[place].append(timed(scrape))
     files = list(instance.folder.iterdir())
     size = sum(file.stat().st_size for file in files) / 1e6
     return [
-        f"  after {dead} dead processes, {name}: {now / then:.2f} of the scrape before"
+        f"  after {dead} dead processes, {name}: "
+        f"{statistics.median(now) / statistics.median(then):.2f} of the scrape without them"
         for name, now, then in zip(variants, after, before, strict=True)
     ] + [f"  folding them took {folding:.1f} s; {len(files)} files, {size:.1f} MB on disk"]
 
@@ -221,6 +241,12 @@ def ghosts(folder: str, master: int, endpoints: int, dead: int) -> None:
         os.waitpid(child, 0)
 
 
+def timed(scrape: Callable[[], bytes]) -> float:
+    started = time.perf_counter()
+    scrape()
+    return time.perf_counter() - started
+
+
 def turns(
     variants: list[Callable[[], bytes]], between: Callable[[], None], rounds: int
 ) -> list[float]:
@@ -229,9 +255,7 @@ def turns(
     for _ in range(rounds):
         for taken, variant in zip(times, variants, strict=True):
             between()
-            started = time.perf_counter()
-            variant()
-            taken.append(time.perf_counter() - started)
+            taken.append(timed(variant))
     return [statistics.median(taken) for taken in times]
 
 

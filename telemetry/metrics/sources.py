@@ -29,6 +29,9 @@ KINDS = COUNTS, SUMS, GAUGES = range(3)
 class Source:
     """Numbers by slot, and which row of the table each slot is."""
 
+    #: Whether numbers never change, so that they are kept.
+    lasts = False
+
     def __init__(self) -> None:
         #: The numbers, from when they are taken until they are dropped.
         self.data = b""
@@ -51,6 +54,8 @@ class Source:
         self._seen: int | None = None
         #: The process id as the label ``pid`` tells it, nothing in a single process.
         self.process = ""
+        #: Of numbers that last: the counts that were found to be sound.
+        self.sound: tuple[float, ...] | None = None
         self.alive = True
         self.damaged = False
         self._read_names = len(MAGIC)
@@ -250,6 +255,8 @@ class FileSource(Source):
 class RemainderSource(Source):
     """What processes left that are gone: their series, each with its numbers."""
 
+    lasts = True
+
     def __init__(self, data: bytes) -> None:
         super().__init__()
         self.alive = False
@@ -283,7 +290,7 @@ class RemainderSource(Source):
         return self._copy
 
     def count(self, kind: int) -> tuple[float, ...]:
-        """These never change, so that they are kept: the scrape is quicker after deaths."""
+        """Kept, so that the scrape is as quick after deaths."""
         if kind not in self._columns:
             self._columns[kind] = super().count(kind)
         self._counted = self._taken

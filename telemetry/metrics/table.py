@@ -213,7 +213,11 @@ class Table:
     def _counts(self, source: Source) -> Column:
         """What counts is never negative, infinite or no number; sums may be anything."""
         column = source.count(COUNTS)
+        if column is source.sound:
+            return column
         if min(column, default=0.0) >= 0 and math.isfinite(sum(column)):
+            if source.lasts:
+                source.sound = column
             return column
         kept = list(column)
         for row, value in enumerate(column):

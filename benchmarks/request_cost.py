@@ -22,18 +22,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=120)
     parser.add_argument("--requests", type=int, default=20, help="in each turn")
+    parser.add_argument(
+        "--only", choices=list(variants.VARIANTS), nargs="*", default=variants.USUAL
+    )
     arguments = parser.parse_args()
     print(
         f"{arena.machine()}; {arguments.rounds} rounds of {arguments.requests} requests in turns",
         flush=True,
     )
-    with variants.running() as servers:
+    with variants.running(only=arguments.only) as servers:
         clients = {name: arena.Client(server.port) for name, server in servers.items()}
         workers = {name: arena.worker_of(server.process.pid) for name, server in servers.items()}
         for kind, path in variants.paths(clients[BARE]).items():
             costs: dict[str, list[float]] = {name: [] for name in servers}
             for number in range(arguments.rounds + 1):
-                for name, client in clients.items():
+                # There and back: whoever always came behind the same neighbour would find the
+                # processor's caches as that one left them.
+                turn = list(clients.items())[:: 1 if number % 2 else -1]
+                for name, client in turn:
                     before = arena.cpu_seconds(workers[name])
                     for _ in range(arguments.requests):
                         client.request("GET", path)

@@ -51,6 +51,9 @@ class Readiness:
 
     def _check(self) -> str:
         connection = _own_connection()
+        # Django asks for migrations by the alias alone: in this thread it is this connection, and
+        # not one of the pool, which nobody would give back.
+        connections[DEFAULT_DB_ALIAS] = connection
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1")

@@ -11,6 +11,7 @@ from django.db import ConnectionHandler, OperationalError, connection, transacti
 
 from scripts.postgres import free_port
 from telemetry.db import pools
+from telemetry.health import Readiness
 from tests.conftest import Sample
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +44,17 @@ def test_a_server_that_is_away_is_a_failed_attempt(sample: Sample) -> None:
     assert sample("database_connections_total", database="away") == 1
     labels = {"database": "away", "type": "OperationalError"}
     assert sample("database_connection_errors_total", **labels) == 1
+
+
+def test_the_question_whether_we_are_ready_takes_nothing_from_the_pool() -> None:
+    connection.ensure_connection()
+    before = connection.pool.get_stats()
+
+    assert Readiness().problem() == ""
+
+    after = connection.pool.get_stats()
+    for number in ("requests_num", "pool_size", "pool_available"):
+        assert after.get(number, 0) == before.get(number, 0), number
 
 
 def test_a_pool_that_has_nothing_to_give_is_a_failed_attempt(sample: Sample) -> None:

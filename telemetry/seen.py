@@ -12,7 +12,7 @@ from telemetry import request_span, settings
 from telemetry.clients import client_ip, loaded_user
 from telemetry.context import Operation, current
 from telemetry.correlation import HEADER, accepted
-from telemetry.db.queries import children_of
+from telemetry.db.queries import kept
 from telemetry.logs import request_line
 from telemetry.logs.exceptions import fields_of
 from telemetry.methods import METHODS, known_method
@@ -136,14 +136,9 @@ class SeenRequest:
 
     def _count(self, outcome: Outcome) -> None:
         operation = self.operation
-        observations = [
-            (outcome.requests, outcome.duration, self._took / 1e9),
-            *operation.connections,
-        ]
-        for read, seconds, _ in operation.pending:
-            observations.append((*(read.children or children_of(read)), seconds))
-        operation.pending = []
         operation.finished = True
+        observations = kept(operation)
+        observations.append((outcome.requests, outcome.duration, self._took / 1e9))
         sums = (
             (outcome.db_queries, operation.db_queries),
             (outcome.db_seconds, operation.db_time / 1e9),

@@ -219,16 +219,19 @@ def _fixed(read: Statement, connection: Any) -> Fixed:
 
 def flush(operation: Operation) -> None:
     """Count what an operation kept, and hand its spans over."""
-    pending, operation.pending = operation.pending, []
-    connections, operation.connections = operation.connections, []
-    observations = [
-        *connections,
-        *((*children_of(read), seconds) for read, seconds, _ in pending),
-    ]
-    record(observations, operation.trace_id if operation.sampled else "")
+    record(kept(operation), operation.trace_id if operation.sampled else "")
     if spans := operation.spans:
         operation.spans = []
         _tracer.hand_over(spans)
+
+
+def kept(operation: Operation) -> list[tuple[CounterChild, HistogramChild, float]]:
+    """The observations that an operation kept; it keeps them no more."""
+    pending, operation.pending = operation.pending, []
+    found, operation.connections = operation.connections, []
+    for read, seconds, _ in pending:
+        found.append((*(read.children or children_of(read)), seconds))
+    return found
 
 
 def children_of(read: Statement) -> tuple[CounterChild, HistogramChild]:

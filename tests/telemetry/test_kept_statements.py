@@ -112,6 +112,24 @@ def test_a_view_that_ends_its_requests_span_keeps_those_of_its_statements(spans:
     assert sorted(span.name for span in spans()) == ["GET", "SELECT auth_permission"]
 
 
+def test_a_statement_behind_its_requests_end_counts_no_connection_again(sample: Sample) -> None:
+    connection.close()
+    before = sample("database_connections_total", database="default")
+    operations = []
+
+    def view(_request: HttpRequest) -> HttpResponse:
+        operations.append(current.get())
+        run()
+        return HttpResponse()
+
+    TelemetryMiddleware(view)(RequestFactory().get("/"))
+    token = current.set(operations[0])
+    run()
+    current.reset(token)
+
+    assert sample("database_connections_total", database="default") == before + 1
+
+
 def test_outside_of_any_work_they_are_counted_at_once(sample: Sample) -> None:
     before = counted(sample)
 

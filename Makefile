@@ -8,7 +8,7 @@ PROGRAMS := monitoring/tools/build.py
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic \
-	bench soak drill quiet doctor backup restore lock rules dashboards dashboards-preview production-secrets
+	bench soak drill quiet doctor backup restore lock rules tables dashboards dashboards-preview production-secrets
 # Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
 export
 
@@ -95,6 +95,9 @@ lock: venv ## compile requirements/*.in anew; UPGRADE=1 takes the newest release
 
 rules: venv ## generate Prometheus' rules from the table of thresholds and objectives
 	@$(RUN) -m monitoring.alerts.generate
+
+tables: venv ## write the tables of the docs from the code
+	@$(RUN) -m scripts.tables
 
 dashboards: venv ## generate the Grafana dashboards
 	@$(RUN) -m monitoring.grafana.generate

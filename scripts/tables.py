@@ -1,7 +1,8 @@
 """The tables of the docs, written from the code.
 
 ``python -m scripts.tables NAME``, a function of this module: variables, settings, metrics, costs,
-alerts, objectives, burns or dashboards.
+alerts, objectives, burns or dashboards; without a name (``make tables``) all of them are written
+into the pages that show them.
 """
 
 from __future__ import annotations
@@ -179,5 +180,24 @@ def dashboards() -> str:
 _ALL = (variables, settings, metrics, costs, alerts, objectives, burns, dashboards)
 TABLES = {each.__name__: each for each in _ALL}
 
+
+def write() -> None:
+    """Bring each table of the pages up to date. A table is known by its head."""
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text()
+        for table in _ALL:
+            new = table()
+            head = "\n".join(new.splitlines()[:2])
+            old = re.compile(rf"^{re.escape(head)}\n(?:\|.*(?:\n|$))*", re.MULTILINE)
+            # No escapes: the tables hold backslashes.
+            text = old.sub(f"{new}\n".replace("\\", r"\\"), text)
+        if text != page.read_text():
+            page.write_text(text)
+            print(f"written: {page.relative_to(DOCS.parent)}")
+
+
 if __name__ == "__main__":
-    print(TABLES[sys.argv[1]]())
+    if len(sys.argv) > 1:
+        print(TABLES[sys.argv[1]]())
+    else:
+        write()

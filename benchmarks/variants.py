@@ -15,6 +15,7 @@ REFERENCE = "reference assembly"
 OURS = "telemetry"
 ONE_PERCENT = "telemetry, 1 % sampled"
 SDK = "telemetry, SDK spans"
+CONTRIB = "telemetry, contrib spans"
 UNTRACED = "telemetry, no traces"
 SILENT = "telemetry, no request line"
 
@@ -52,10 +53,8 @@ VARIANTS = {
         },
         configuration=_OWN,
     ),
-    SDK: Variant(
-        {"DJANGO_SETTINGS_MODULE": "benchmarks.sdk_settings"},
-        configuration=_OWN,
-    ),
+    SDK: Variant({"TELEMETRY_SPANS": "sdk"}, configuration=_OWN),
+    CONTRIB: Variant({"TELEMETRY_SPANS": "contrib"}, configuration=_OWN),
     UNTRACED: Variant({"OTEL_TRACES_EXPORTER": "none"}, configuration=_OWN),
     SILENT: Variant({"LOG_LEVELS": "telemetry.request=CRITICAL"}, configuration=_OWN),
 }
@@ -68,7 +67,7 @@ SLOWLY = {
     else variant
     for name, variant in VARIANTS.items()
 }
-USUAL = tuple(name for name in VARIANTS if name not in {UNTRACED, SILENT})
+USUAL = tuple(name for name in VARIANTS if name not in {CONTRIB, UNTRACED, SILENT})
 
 #: The requests that are measured; the first finds its path in the data.
 DETAIL, LIST = "detail", "list"

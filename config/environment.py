@@ -100,6 +100,13 @@ FORWARDED_ALLOW_IPS = Variable[tuple[str, ...]](
 WEB_CONCURRENCY = Variable(
     "WEB_CONCURRENCY", integer(1, 256), 2, "Worker processes of gunicorn, of 4 threads each."
 )
+DJANGO_STRUCTLOG = Variable(
+    "DJANGO_STRUCTLOG",
+    boolean,
+    False,
+    "1 adds django-structlog's middleware: its request_id and the metadata of its signals are on "
+    "the records of a request, of which telemetry writes one.",
+)
 DEMO = Variable(
     "DEMO", boolean, False, "1 brings demo users and the fault switch. Never in production."
 )
@@ -131,6 +138,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     CORS_ALLOWED_ORIGINS,
     FORWARDED_ALLOW_IPS,
     WEB_CONCURRENCY,
+    DJANGO_STRUCTLOG,
     DEMO,
     DEMO_PASSWORD,
     DEMO_ADMIN_PASSWORD,

@@ -53,6 +53,10 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
+if environment.DJANGO_STRUCTLOG.read():
+    INSTALLED_APPS.append("django_structlog")
+    MIDDLEWARE.append("django_structlog.middlewares.RequestMiddleware")
+
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
@@ -128,6 +132,7 @@ TELEMETRY: dict[str, Any] = {
     # a trace of its own, with a link to the caller's.
     "TRUST_INCOMING_TRACE": DEBUG or DEMO,
     "TRUSTED_PROXIES": environment.FORWARDED_ALLOW_IPS.read(),
+    "MERGE_DJANGO_STRUCTLOG": environment.DJANGO_STRUCTLOG.read(),
 }
 
 from config.api_settings import (  # noqa: E402, F401

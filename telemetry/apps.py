@@ -24,6 +24,7 @@ class TelemetryConfig(AppConfig):
     def ready(self) -> None:
         from telemetry import checks, commands, outgoing, runtime
         from telemetry.db import connections, cursors
+        from telemetry.instrumentation import django_structlog
         from telemetry.logs import configure
         from telemetry.settings import check_environment
         from telemetry.tracing import provider
@@ -37,3 +38,4 @@ class TelemetryConfig(AppConfig):
         commands.install()
         checks.install()
         outgoing.install()
+        django_structlog.install()

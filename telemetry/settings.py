@@ -209,6 +209,14 @@ LOG_FORMAT = Variable(
 BUILD_VERSION = Variable("BUILD_VERSION", text, "unknown", "The label version of build_info.")
 BUILD_COMMIT = Variable("BUILD_COMMIT", text, "unknown", "The label commit of build_info.")
 
+SPAN_SOURCES = ("own", "sdk", "contrib")
+TELEMETRY_SPANS = Variable(
+    "TELEMETRY_SPANS",
+    choice(*SPAN_SOURCES),
+    "",
+    "Who makes the spans: own, sdk or contrib, as the setting SPANS, which counts when this is "
+    "unset.",
+)
 OTEL_SDK_DISABLED = Variable(
     "OTEL_SDK_DISABLED", boolean, False, "1 switches tracing off; metrics and logs stay."
 )
@@ -217,6 +225,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     OTEL_SERVICE_NAME,
     OTEL_RESOURCE_ATTRIBUTES,
     OTEL_SDK_DISABLED,
+    TELEMETRY_SPANS,
     OTEL_TRACES_EXPORTER,
     OTEL_EXPORTER_OTLP_ENDPOINT,
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
@@ -312,6 +321,9 @@ class Settings:
     PROPAGATE_TO_HOSTS: Sequence[str] = ()
     #: Who sees the database part of Server-Timing outside DEBUG: staff or nobody.
     SERVER_TIMING_DATABASE: str = "staff"
+    #: Where django-structlog's middleware is in use as well: put what its records of a request say
+    #: on telemetry's record of that request, and do not write them.
+    MERGE_DJANGO_STRUCTLOG: bool = False
 
     @functools.cached_property
     def own_paths(self) -> dict[str, str]:
@@ -340,7 +352,7 @@ class Settings:
 _CHOICES = {
     "TRACES_EXPORTER": {"otlp", "jaeger", "console", "none"},
     "SERVER_TIMING_DATABASE": {"staff", "nobody"},
-    "SPANS": {"own", "sdk", "contrib"},
+    "SPANS": set(SPAN_SOURCES),
 }
 
 
@@ -437,6 +449,12 @@ def _forget(*, setting: str, **_signal: Any) -> None:
 
 def service_name() -> str:
     return OTEL_SERVICE_NAME.read() or get().SERVICE_NAME
+
+
+def span_source() -> str:
+    """Return who makes the spans, ``own``, ``sdk`` or ``contrib``: the environment wins over the
+    setting ``SPANS``."""
+    return TELEMETRY_SPANS.read() or get().SPANS
 
 
 def metrics_port() -> int:

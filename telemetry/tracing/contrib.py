@@ -2,7 +2,7 @@
 theirs, and we add what we know.
 
 They are active by ``opentelemetry-instrument``, by an operator's injection, by the application's
-own call, or by ``TELEMETRY["SPANS"] = "contrib"``, which makes that call.
+own call, or by ``TELEMETRY_SPANS=contrib`` (or the setting ``SPANS``), which makes that call.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ def activate() -> None:
         from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
     except ImportError as error:
         raise ImproperlyConfigured(
-            "TELEMETRY['SPANS'] = 'contrib' needs opentelemetry-instrumentation-django "
-            f"and opentelemetry-instrumentation-psycopg: {error}"
+            "spans by contrib (TELEMETRY_SPANS, or TELEMETRY['SPANS']) need the packages "
+            "opentelemetry-instrumentation-django and opentelemetry-instrumentation-psycopg: "
+            f"{error}"
         ) from None
     for instrumentor in (DjangoInstrumentor(), PsycopgInstrumentor()):
         if not instrumentor.is_instrumented_by_opentelemetry:

@@ -58,7 +58,7 @@ def make() -> Exporter | None:
         return None
     if (
         chosen == "otlp"
-        and settings.get().SPANS != "sdk"
+        and settings.span_source() != "sdk"
         and settings.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL.read() != "grpc"
     ):
         return _otlp()

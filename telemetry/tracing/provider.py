@@ -39,14 +39,14 @@ def install() -> None:
         # opentelemetry-instrument or the application chose one: our spans go there.
         present.add_span_processor(CorrelationProcessor())
         return
-    if settings.get().SPANS == "sdk":
+    if settings.span_source() == "sdk":
         trace.set_tracer_provider(_sdk_provider())
     else:
         trace.set_tracer_provider(
             LightProvider(decision(), processor.add, processor.add_all, processor.dropped)
         )
     os.register_at_fork(after_in_child=processor.reset_after_fork)
-    if settings.get().SPANS == "contrib":
+    if settings.span_source() == "contrib":
         contrib.activate()
 
 

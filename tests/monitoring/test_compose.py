@@ -177,3 +177,18 @@ def test_the_image_copies_what_exists_and_is_not_ignored() -> None:
     for path in copied:
         assert (ROOT / path).exists()
         assert path in allowed
+
+
+def test_the_source_of_spans_reaches_the_container_and_its_packages_are_in_the_image() -> None:
+    environment = services("whole")["api"]["environment"]
+    installed = (ROOT / "requirements/base.txt").read_text()
+
+    assert environment["TELEMETRY_SPANS"] == "own"
+    assert environment["DJANGO_STRUCTLOG"] == "0"
+    for package in (
+        "django-prometheus",
+        "django-structlog",
+        "opentelemetry-instrumentation-django",
+        "opentelemetry-instrumentation-psycopg",
+    ):
+        assert f"\n{package}==" in installed

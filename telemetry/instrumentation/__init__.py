@@ -1,0 +1,1 @@
+"""One module for each library whose telemetry is joined with ours."""

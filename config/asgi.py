@@ -2,8 +2,12 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# As django.core.asgi.get_asgi_application() does, with a handler of our own.
+django.setup(set_prefix=False)
 
-application = get_asgi_application()
+from expenses.request_body import BoundedASGIHandler  # noqa: E402
+
+application = BoundedASGIHandler()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -19,27 +19,9 @@ from rest_framework.fields import get_error_detail
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from expenses.api.problems import CONTENT_TYPE, FieldError, Problem, problem
 from expenses.models import Category, Expense
 from expenses.services import LockedError
-from telemetry import get_correlation_id
-
-CONTENT_TYPE = "application/problem+json"
-
-
-class FieldError(TypedDict):
-    field: str | None
-    code: str
-    detail: str
-
-
-class Problem(TypedDict):
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    errors: NotRequired[list[FieldError]]
-    correlation_id: str | None
 
 
 class BodyTooLarge(exceptions.APIException):
@@ -52,23 +34,6 @@ class Conflict(exceptions.APIException):
     status_code = HTTPStatus.CONFLICT
     default_detail = "The request does not fit the present state."
     default_code = "conflict"
-
-
-def problem(
-    status: int, *, code: str, detail: str, errors: list[FieldError] | None = None
-) -> Problem:
-    """The body of an error. ``type`` is ``about:blank``: ``code`` says which of its kind it is."""
-    body = Problem(
-        type="about:blank",
-        title=HTTPStatus(status).phrase,
-        status=int(status),
-        detail=detail,
-        code=code,
-        correlation_id=get_correlation_id(),
-    )
-    if errors is not None:
-        body["errors"] = errors
-    return body
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:  # noqa: ARG001

@@ -10,7 +10,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework import serializers
 
-from expenses.api.errors import CONTENT_TYPE
+from expenses.api.problems import CONTENT_TYPE
 
 #: Status → code and detail of the example, and whether it names fields.
 PROBLEMS: dict[int, tuple[str, str]] = {

@@ -88,7 +88,7 @@ def test_away_is_503_within_five_seconds_and_it_heals(
     assert [expenses().status_code for _ in range(10)] == [200] * 10
 
 
-def test_admin_is_503_in_plain_words_and_the_error_is_logged_once(
+def test_admin_is_a_503_page_and_the_error_is_logged_once(
     postgres: Postgres, service: Server
 ) -> None:
     postgres.stop()
@@ -99,7 +99,8 @@ def test_admin_is_503_in_plain_words_and_the_error_is_logged_once(
 
     postgres.start()
     assert page.status_code == 503
-    assert page.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert page.text == "The database is not available now. Try again shortly.\n"
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert int(page.headers["Retry-After"]) > 0
+    assert "The database is not available now. Try again shortly." in page.text
     lines = [line for line in service.log_lines() if line.get("correlation_id") == "away"]
     assert [(line["status"], "exception" in line) for line in lines] == [(503, True)]

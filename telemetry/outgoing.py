@@ -90,6 +90,8 @@ def _send(original: Any, session: Any, request: Any, kwargs: dict[str, Any]) -> 
             if seconds is None:
                 seconds = time.perf_counter() - started
             metrics.HTTP_CLIENT_REQUESTS.child(host, method, status).inc()
+            outcome = metrics.outcome_of_status(int(status)) if status.isdigit() else status
+            metrics.HTTP_CLIENT_RESPONSES.child(outcome).inc()
             metrics.HTTP_CLIENT_REQUEST_DURATION.child(host, method).observe(seconds)
     return response
 

@@ -14,6 +14,7 @@ from telemetry.correlation import new_correlation_id
 from telemetry.logs.exceptions import message_of
 from telemetry.logs.masking import mask_text
 from telemetry.outcomes import Outcome
+from telemetry.routes import WITHOUT_ROUTE
 from telemetry.tracing import contrib, propagation
 from telemetry.tracing.correlate import ATTRIBUTE
 from telemetry.tracing.light import Fixed, LightSpan, UnsampledSpan, perf
@@ -95,7 +96,7 @@ def enrich(operation: Operation, route: str) -> None:
     """Add what we know to their span, until they end it: a stream's ends before its body does."""
     span: trace.Span = operation.span
     if span.is_recording():
-        if route != "unmatched":
+        if route not in WITHOUT_ROUTE:
             span.set_attribute("http.route", route)
         _tell_repeated(span, operation)
 
@@ -157,7 +158,7 @@ def _fixed(request: HttpRequest, outcome: Outcome) -> Fixed:
         "network.protocol.version": str(protocol or "").rpartition("/")[2],
         "server.address": str(server or ""),
     }
-    if outcome.route != "unmatched":
+    if outcome.route not in WITHOUT_ROUTE:
         found["http.route"] = outcome.route
     if outcome.method != method:
         found["http.request.method_original"] = (method or "")[:40]

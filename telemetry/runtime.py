@@ -10,7 +10,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from telemetry import checks, settings, uvicorn
+from telemetry import checks, outcomes, settings, uvicorn
 from telemetry.context import Operation, current
 from telemetry.db import pools
 from telemetry.db.connections import start_at_zero
@@ -68,6 +68,7 @@ def start() -> None:
     global _started
     if _started or _deferred:
         return
+    first = False
     with _starting:
         if not _started:
             instance.add_worker()
@@ -76,6 +77,10 @@ def start() -> None:
                 logger.warning(problem)
             threading.Thread(target=_refresh, name="telemetry-refresh", daemon=True).start()
             _started = True
+            first = True
+    if first:
+        # Outside the lock: a URLconf may load an application of its own.
+        outcomes.start_at_zero()
 
 
 def stop() -> None:
@@ -129,11 +134,13 @@ def _count_unhandled() -> None:
     ) -> None:
         if not issubclass(kind, KeyboardInterrupt):
             metrics.ERRORS.child(kind.__name__, "none").inc()
+            metrics.BACKGROUND_ERRORS.child().inc()
         show(kind, error, frames)
 
     def thread_ends(arguments: Any) -> None:
         if arguments.exc_type is not SystemExit:
             metrics.ERRORS.child(arguments.exc_type.__name__, "none").inc()
+            metrics.BACKGROUND_ERRORS.child().inc()
         show_thread(arguments)
 
     sys.excepthook = process_ends

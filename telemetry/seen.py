@@ -144,7 +144,13 @@ class SeenRequest:
             (outcome.db_seconds, operation.db_time / 1e9),
         )
         trace_id = operation.trace_id if operation.sampled else ""
-        record(observations, trace_id, self._in_progress, sums if operation.db_queries else ())
+        record(
+            observations,
+            trace_id,
+            self._in_progress,
+            sums if operation.db_queries else (),
+            outcome.events,
+        )
         if outcome.status >= 500:
             error = operation.error
             kind = "http_5xx" if error is None else type(error).__name__

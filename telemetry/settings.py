@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -437,7 +438,19 @@ def scheme_is_told() -> bool:
     return django_settings.SECURE_PROXY_SSL_HEADER is not None
 
 
-_KEPT = {"TELEMETRY": get, "DEBUG": debug, "SECURE_PROXY_SSL_HEADER": scheme_is_told}
+@functools.lru_cache(maxsize=1)
+def static_prefix() -> str:
+    """Path below which static files are, with slashes around it; empty where every path is."""
+    path = urlsplit(str(django_settings.STATIC_URL or "")).path.strip("/")
+    return f"/{path}/" if path else ""
+
+
+_KEPT = {
+    "TELEMETRY": get,
+    "DEBUG": debug,
+    "SECURE_PROXY_SSL_HEADER": scheme_is_told,
+    "STATIC_URL": static_prefix,
+}
 
 
 @receiver(setting_changed)

@@ -8,12 +8,13 @@ from typing import Any
 from django.http import StreamingHttpResponse
 
 from telemetry.request_span import enrich
-from telemetry.routes import endpoint
+from telemetry.routes import endpoint, note_file
 from telemetry.seen import CLIENT_CLOSED, SeenRequest
 
 
 def watch(response: StreamingHttpResponse, seen: SeenRequest) -> None:
     """Finish ``seen`` when the body ends, fails, or is closed before its end."""
+    note_file(seen.request, response)
     if seen.operation.theirs:
         enrich(seen.operation, endpoint(seen.request))
     closers: list[Callable[[], object]] = response._resource_closers  # type: ignore[attr-defined]  # noqa: SLF001

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from telemetry.context import current
-from telemetry.db.queries import driver_error, run_query
+from telemetry.db.queries import count_connection_error, driver_error, run_query
 from telemetry.metrics import definitions as metrics
 from telemetry.metrics.batch import record
 
@@ -43,7 +43,7 @@ def install() -> None:
         except Exception as error:
             record([(attempts, durations, time.perf_counter() - started)])
             # What failed may be psycopg's exception: Django translates it one level up.
-            metrics.DATABASE_CONNECTION_ERRORS.child(self.alias, driver_error(error)).inc()
+            count_connection_error(self.alias, driver_error(error))
             if operation is not None:
                 operation.error = error
             raise
@@ -65,3 +65,5 @@ def start_at_zero() -> None:
         metrics.DATABASE_CONNECTIONS.child(alias)
         metrics.DATABASE_CONNECTION_DURATION.child(alias)
         metrics.DATABASE_CONNECTION_ERRORS.child(alias, "OperationalError")
+        metrics.DATABASE_CONNECTION_FAILURES.child(alias)
+        metrics.DATABASE_QUERY_FAILURES.child(alias)

@@ -251,13 +251,20 @@ def _count_error(
 ) -> None:
     kind = driver_error(error)
     metrics.DATABASE_ERRORS.child(read.operation, read.table, kind).inc()
+    metrics.DATABASE_QUERY_FAILURES.child(connection.alias).inc()
     if isinstance(error, OperationalError | InterfaceError):
         if operation is not None:
             operation.error = error
         if _lost(connection):
             # Nobody asked for a connection here, yet one was needed and is gone.
             metrics.DATABASE_CONNECTIONS.child(connection.alias).inc()
-            metrics.DATABASE_CONNECTION_ERRORS.child(connection.alias, kind).inc()
+            count_connection_error(connection.alias, kind)
+
+
+def count_connection_error(alias: str, kind: str) -> None:
+    """Count an attempt that failed, or a lost connection; ``kind`` is the driver's exception."""
+    metrics.DATABASE_CONNECTION_ERRORS.child(alias, kind).inc()
+    metrics.DATABASE_CONNECTION_FAILURES.child(alias).inc()
 
 
 def _lost(connection: Any) -> bool:

@@ -22,9 +22,11 @@ def record(
     trace_id: str = "",
     ended: GaugeChild | None = None,
     sums: Iterable[tuple[CounterChild, float]] = (),
+    events: Iterable[CounterChild] = (),
 ) -> None:
     """Add 1 to each counter and observe the value beside it; ``trace_id`` of a sampled trace is the
-    exemplar of all. What ``ended`` is taken off its gauge; ``sums`` are added to their counters."""
+    exemplar of all. What ``ended`` is taken off its gauge; ``sums`` are added to their counters.
+    Each counter of ``events`` gets 1."""
     due: list[tuple[int, float]] = []
     now = monotonic() if trace_id else 0.0
     # `with` takes twice as long.
@@ -36,6 +38,8 @@ def record(
             cells[ended.slot] -= 1
         for counter, more in sums:
             cells[counter.slot] += more
+        for counter in events:
+            cells[counter.slot] += 1
         for counter, histogram, value in observations:
             cells[counter.slot] += 1
             first = histogram.slot

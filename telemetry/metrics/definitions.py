@@ -19,6 +19,21 @@ _DATABASE_BUCKETS = (
 #: Why a span was not exported.
 DROP_REASONS = ("queue_full", "export_failed", "span_limit", "shutdown")
 
+#: How a request ended, by the first digit of its status: up to 3, 4, 5.
+OUTCOMES = ("success", "client_error", "server_error")
+
+
+def outcome_of_status(status: int) -> str:
+    """One of ``OUTCOMES``."""
+    return OUTCOMES[min(max(status // 100 - 3, 0), 2)]
+
+
+#: Statuses that are counted one by one for the whole service; others are "4xx" and "5xx".
+ERROR_STATUSES = (
+    *("400", "401", "403", "404", "405", "409", "412", "422", "429", "499"),
+    *("500", "502", "503", "504"),
+)
+
 HTTP_REQUESTS = CounterMetric(
     "http_requests_total",
     "HTTP requests answered; status 499 when the client went away.",
@@ -30,6 +45,17 @@ HTTP_REQUEST_DURATION = HistogramMetric(
     ("method", "endpoint"),
     buckets=_HTTP_BUCKETS,
 )
+HTTP_RESPONSES = CounterMetric(
+    "http_responses_total",
+    "HTTP requests answered, by route; every known route starts at 0 with the process.",
+    ("endpoint", "outcome"),
+)
+HTTP_ERROR_RESPONSES = CounterMetric(
+    "http_error_responses_total",
+    "Answers with a 4xx or 5xx status, static files left out; 4xx and 5xx are the other statuses.",
+    ("status",),
+    initial=[(status,) for status in (*ERROR_STATUSES, "4xx", "5xx")],
+)
 HTTP_REQUESTS_IN_PROGRESS = GaugeMetric(
     "http_requests_in_progress", "HTTP requests being answered now.", ("method",)
 )
@@ -37,6 +63,12 @@ HTTP_CLIENT_REQUESTS = CounterMetric(
     "http_client_requests_total",
     "Outgoing HTTP calls; status timeout or error where no answer came.",
     ("host", "method", "status"),
+)
+HTTP_CLIENT_RESPONSES = CounterMetric(
+    "http_client_responses_total",
+    "Outgoing HTTP calls to all hosts, by outcome; starts at 0 with the process.",
+    ("outcome",),
+    initial=[(outcome,) for outcome in (*OUTCOMES, "timeout", "error")],
 )
 HTTP_CLIENT_REQUEST_DURATION = HistogramMetric(
     "http_client_request_duration_seconds",
@@ -73,6 +105,11 @@ DATABASE_ERRORS = CounterMetric(
     "SQL statements that failed, by the driver's exception.",
     ("operation", "table", "type"),
 )
+DATABASE_QUERY_FAILURES = CounterMetric(
+    "database_query_failures_total",
+    "SQL statements that failed, of any kind; starts at 0 with the process.",
+    ("database",),
+)
 DATABASE_CONNECTIONS = CounterMetric(
     "database_connections_total",
     "Attempts to get a database connection, from the server or the pool.",
@@ -90,6 +127,11 @@ DATABASE_CONNECTION_ERRORS = CounterMetric(
     "Attempts to get a database connection that failed, and connections lost in a query.",
     ("database", "type"),
 )
+DATABASE_CONNECTION_FAILURES = CounterMetric(
+    "database_connection_failures_total",
+    "database_connection_errors_total of any type; starts at 0 with the process.",
+    ("database",),
+)
 DATABASE_POOL_CONNECTIONS = GaugeMetric(
     "database_pool_connections", "Connections in the pools.", ("database", "state")
 )
@@ -103,6 +145,10 @@ ERRORS = CounterMetric(
     "errors_total",
     "Answers with a 5xx status and exceptions nobody caught; endpoint none outside requests.",
     ("type", "endpoint"),
+)
+BACKGROUND_ERRORS = CounterMetric(
+    "background_errors_total",
+    "Exceptions outside requests that nobody caught and that ended a thread or the process.",
 )
 PROCESS_RESIDENT_MEMORY = GaugeMetric(
     "process_resident_memory_bytes",
@@ -174,8 +220,11 @@ BUILD_INFO = GaugeMetric(
 DEFINITIONS: tuple[Metric[Any], ...] = (
     HTTP_REQUESTS,
     HTTP_REQUEST_DURATION,
+    HTTP_RESPONSES,
+    HTTP_ERROR_RESPONSES,
     HTTP_REQUESTS_IN_PROGRESS,
     HTTP_CLIENT_REQUESTS,
+    HTTP_CLIENT_RESPONSES,
     HTTP_CLIENT_REQUEST_DURATION,
     HTTP_REQUEST_DATABASE_QUERIES,
     HTTP_REQUEST_DATABASE_SECONDS,
@@ -183,13 +232,16 @@ DEFINITIONS: tuple[Metric[Any], ...] = (
     DATABASE_QUERIES,
     DATABASE_QUERY_DURATION,
     DATABASE_ERRORS,
+    DATABASE_QUERY_FAILURES,
     DATABASE_CONNECTIONS,
     DATABASE_CONNECTION_DURATION,
     DATABASE_CONNECTION_ERRORS,
+    DATABASE_CONNECTION_FAILURES,
     DATABASE_POOL_CONNECTIONS,
     DATABASE_POOL_MAX_CONNECTIONS,
     DATABASE_POOL_REQUESTS_WAITING,
     ERRORS,
+    BACKGROUND_ERRORS,
     PROCESS_RESIDENT_MEMORY,
     PROCESS_WORKER_MAX_RESIDENT_MEMORY,
     PROCESS_CPU,

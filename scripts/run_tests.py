@@ -1,62 +1,126 @@
-"""``make test``: lint, then the tests; programs of the stack are built meanwhile where Go is."""
+"""``make test``: lint, then the tests; programs of the stack are built meanwhile where Go is.
+
+A test that needs a program which is still being built is run again when it is there. What was not
+run in the end stands in the last lines, with the reason.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from monitoring.tools.build import PROGRAMS, go_problem
 from scripts.local.layout import ROOT
+from scripts.skipped_tests import Skipped, read, summary
 
-#: Quick ones first: what fails, fails soon.
+#: Quick ones first: what fails, fails soon. The last stage needs the programs of the stack.
 _STAGES = (
     ("tests without servers", ["-m", "not servers and not e2e"]),
     ("tests of real servers", ["-m", "servers and not e2e"]),
     ("the whole line", ["-m", "e2e"]),
 )
+#: How the reason of a test begins that waits for a program (``pytest.skip``).
+NOT_BUILT = ("not built: ", "promtool is not built")
+
+
+class Build:
+    """The build of the stack's missing programs, beside the tests."""
+
+    def __init__(self) -> None:
+        self.missing = [program.name for program in PROGRAMS if not program.path()]
+        self.problem = go_problem() if self.missing else None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        if not self.missing or self.problem:
+            return
+        print(f"building {', '.join(self.missing)} beside the tests (once for this user) ...")
+        sys.stdout.flush()
+        # The compilers take what the tests leave: a starved server would look like a broken one.
+        command = ["nice", "-n", "19", sys.executable, "monitoring/tools/build.py"]
+        self._process = subprocess.Popen(command, cwd=ROOT)
+
+    def wait(self) -> None:
+        """Return when nothing is being built any more."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            print("waiting for the programs of the monitoring stack ...", flush=True)
+        if self._process.wait():
+            self.problem = "they could not be built, see above"
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait()
 
 
 def main() -> int:
-    missing = [program.name for program in PROGRAMS if not program.path()]
-    problem = go_problem() if missing else None
-    build = None
-    if missing and not problem:
-        print(
-            f"building {', '.join(missing)} beside the tests (once for this user) ...", flush=True
-        )
-        # The compilers take what the tests leave: a starved server would look like a broken one.
-        command = ["nice", "-n", "19", sys.executable, "monitoring/tools/build.py"]
-        build = subprocess.Popen(command, cwd=ROOT)
-    try:
-        if run("lint", ["make", "--no-print-directory", "lint"]):
-            return 1
-        for name, selection in _STAGES:
-            if name == "the whole line" and build is not None:
-                print("waiting for the programs of the monitoring stack ...", flush=True)
-                if build.wait():
-                    problem = "they could not be built, see above"
-            if run(name, [sys.executable, "-m", "pytest", "-q", *selection]):
-                return 1
-    finally:
-        if build is not None and build.poll() is None:
-            build.terminate()
-            build.wait()
-    if problem:
-        print(f"NOT RUN: tests that need {', '.join(missing)}: {problem}")
-    print("all tests passed")
+    build = Build()
+    build.start()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            skipped = run_all(build, Path(folder) / "skipped.json")
+        finally:
+            build.stop()
+    if skipped is None:
+        return 1
+    print("\n".join(last_lines(skipped, build)))
     return 0
 
 
-def run(name: str, command: Sequence[str]) -> int:
+def run_all(build: Build, file: Path) -> list[Skipped] | None:
+    """Every stage; what was skipped in the end, None when something failed."""
+    if not run("lint", ["make", "--no-print-directory", "lint"]):
+        return None
+    skipped: list[Skipped] = []
+    for name, selection in _STAGES:
+        if name == "the whole line":
+            build.wait()
+        if (found := run_stage(name, selection, file)) is None:
+            return None
+        skipped += found
+    waited = [each for each in skipped if each.reason.startswith(NOT_BUILT)]
+    if waited and build.missing and not build.problem:
+        name = "tests that waited for a program"
+        if (found := run_stage(name, [each.test for each in waited], file)) is None:
+            return None
+        skipped = [each for each in skipped if each not in waited] + found
+    return skipped
+
+
+def run_stage(name: str, selection: Sequence[str], file: Path) -> list[Skipped] | None:
+    """Run some tests; which of them were skipped, None when one failed."""
+    file.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "scripts.skipped_tests"]
+    if not run(name, [*command, "--skipped-to", str(file), *selection]):
+        return None
+    return read(file)
+
+
+def run(name: str, command: Sequence[str]) -> bool:
+    """Run a command and say how it ended; True where it passed."""
     print(f"--- {name}", flush=True)
     started = time.monotonic()
     status = subprocess.run(command, cwd=ROOT, check=False).returncode
     # 5 is pytest's word for a selection without tests.
     passed = status in {0, 5}
     print(f"--- {name}: {'passed' if passed else 'FAILED'} in {time.monotonic() - started:.0f} s")
-    return 0 if passed else 1
+    return passed
+
+
+def last_lines(skipped: Sequence[Skipped], build: Build) -> list[str]:
+    """What a person reads at the end: all passed, or what was not run and why."""
+    if not skipped:
+        return ["all tests passed, none was skipped"]
+    lines = [f"no test failed, but {len(skipped)} were NOT RUN:", *summary(skipped)]
+    if build.problem:
+        lines.append(f"programs are missing ({', '.join(build.missing)}): {build.problem}")
+    return lines
 
 
 if __name__ == "__main__":

@@ -28,25 +28,54 @@ _GREY = "#777777"
 _MOST_IN_LEGEND = 8
 #: Inches: the picture's width, a row of Grafana's grid, the heading, and within a panel what
 #: surrounds its axes.
-_WIDTH, _ROW, _HEADING = 13.0, 0.33, 0.55
+_WIDTH, _ROW, _HEADING = 13.0, 0.33, 0.82
 _LEFT, _RIGHT, _TOP, _LEGEND = 0.75, 0.2, 0.42, 0.68
 _GAP = 0.06
 
 
-def human(value: float, unit: str) -> str:
-    """A number in the unit of its panel."""
+def human(value: float, unit: str, decimals: int | None = None) -> str:
+    """A number in the unit of its panel.
+
+    ``decimals`` are those of the panel. A value that they would round to 0 is shown as it is: 0 and
+    0.02 failures are not the same.
+    """
     if not math.isfinite(value):
         return "-"
+    if decimals is not None and unit == "short" and (not value or round(value, decimals)):
+        return f"{value:,.{decimals}f}"
     special: dict[str, Callable[[], str]] = {
-        "percentunit": lambda: f"{value * 100:.3g} %",
-        "s": lambda: f"{value * 1000:.3g} ms" if abs(value) < 1 else f"{value:.3g} s",
-        "decbytes": lambda: f"{value / 1e6:.3g} MB",
+        "percentunit": lambda: f"{_short(value * 100)} %",
+        "s": lambda: f"{_short(value * 1000)} ms" if abs(value) < 1 else f"{_short(value)} s",
+        "decbytes": lambda: f"{_short(value / 1e6)} MB",
         "dateTimeFromNow": lambda: f"{(time.time() - value / 1000) / 60:.0f} min ago",
     }
     if unit in special:
         return special[unit]()
-    suffix = {"reqps": " req/s", "ops": " /s"}.get(unit, "")
-    return f"{value / 1000:.3g}k{suffix}" if abs(value) >= 1000 else f"{value:.3g}{suffix}"
+    return _short(value) + {"reqps": " req/s", "ops": " /s"}.get(unit, "")
+
+
+def _short(value: float) -> str:
+    """Three digits: ``0.02``, ``12.5``, ``1.2k``, ``3.4M``."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= 0.9995 * size:
+            return f"{value / size:.3g}{letter}"
+    # Tiny numbers as people write them, down to where only zeros would be left.
+    return f"{value:.3g}" if abs(value) >= 1e-4 or abs(value) < 1e-9 else f"{value:.9f}".rstrip("0")
+
+
+def heading(board: dict[str, Any], source: Source) -> str:
+    """The variables' values, and from when to when in which time zone."""
+    parts = []
+    for variable in board["templating"]["list"]:
+        if variable["type"] == "query":
+            value = source.variables[f"${variable['name']}"]
+            every = value == variable.get("allValue")
+            parts.append(f"{variable['label']}: {'all' if every else value}")
+    begin, end = (datetime.fromtimestamp(at, UTC) for at in (source.begin, source.end))
+    last = f"{end:%H:%M}" if begin.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
+    minutes = (source.end - source.begin) / 60
+    parts.append(f"{begin:%Y-%m-%d %H:%M} to {last} UTC ({minutes:g} minutes)")
+    return "   |   ".join(parts)
 
 
 def _clock(at: float) -> str:
@@ -75,7 +104,7 @@ def _number(axes: Axes, panel: dict[str, Any], source: Source) -> bool:
     found = source.series(panel["targets"][0]["expr"])
     value = float(found[0]["values"][-1][1]) if found else math.nan
     known = math.isfinite(value)
-    shown = f"{value:,.0f}" if defaults.get("decimals") == 0 else human(value, defaults["unit"])
+    shown = human(value, defaults["unit"], defaults.get("decimals"))
     axes.text(
         0.5,
         0.45,
@@ -187,6 +216,8 @@ def _time_axis(axes: Axes) -> None:
     minutes = max(round((end - begin) / 60 / 5), 1)
     axes.xaxis.set_major_locator(ticker.MultipleLocator(60 * minutes))
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda at, _: _clock(at)))
+    # So that no tick is read as local time.
+    axes.text(1, 1.02, "UTC", transform=axes.transAxes, fontsize=6, ha="right", color=_GREY)
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
 
@@ -213,6 +244,7 @@ def draw(board: dict[str, Any], source: Source, file: Path) -> list[str]:
     figure = plt.figure(figsize=(_WIDTH, height), facecolor="#f4f5f7")
     figure.text(0.012, 1 - 0.3 / height, board["title"], fontsize=13, weight="bold")
     figure.text(0.988, 1 - 0.3 / height, board["description"], fontsize=10, ha="right")
+    figure.text(0.012, 1 - 0.6 / height, heading(board, source), fontsize=9, color=_GREY)
     empty = []
     for panel in panels:
         axes = _axes(figure, panel, height)

@@ -19,7 +19,7 @@ from typing import Any
 
 import requests
 
-from monitoring.grafana.drawing import draw
+from monitoring.grafana.drawing import draw, heading
 from monitoring.grafana.generate import FOLDER
 from monitoring.grafana.source import Source
 
@@ -29,12 +29,14 @@ def chosen(board: dict[str, Any], endpoint: str) -> dict[str, str]:
     found = {}
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
-            first = variable.get("current", {}).get("value", [endpoint])[0]
+            # A variable with one value holds it as text, one with several as a list.
+            current = variable.get("current", {}).get("value") or endpoint
+            first = current if isinstance(current, str) else current[0]
             found[f"${variable['name']}"] = variable["allValue"] if first == "$__all" else first
     return found
 
 
-def page(boards: list[dict[str, Any]], out: Path, source: Source) -> None:
+def page(boards: list[dict[str, Any]], out: Path, source: Source, endpoint: str) -> None:
     """All pictures on one page."""
     parts = [
         "<!doctype html><meta charset=utf-8><title>Dashboards</title>",
@@ -43,8 +45,10 @@ def page(boards: list[dict[str, Any]], out: Path, source: Source) -> None:
     ]
     for board in boards:
         name = board["uid"]
+        source.variables = chosen(board, endpoint)
         parts += [
-            f"<h2 id='{name}'>{escape(board['title'])}</h2><p>{escape(board['description'])}</p>",
+            f"<h2 id='{name}'>{escape(board['title'])}</h2><p>{escape(board['description'])}<br>",
+            f"<small>{escape(heading(board, source))}</small></p>",
             f"<img src='{name}.png' style='max-width: 100%' alt='{escape(board['title'])}'>",
         ]
     (out / "index.html").write_text("\n".join(parts) + "\n")
@@ -57,6 +61,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--endpoint", default="/api/v1/expenses/", help="of Endpoint Detail")
     arguments = parser.parse_args()
+    if not 0 < arguments.minutes <= 60 * 24 * 31:
+        parser.error(f"--minutes must be more than 0 and at most a month, not {arguments.minutes}")
     now = time.time()
     url = arguments.prometheus.rstrip("/")
     source = Source(url, now - arguments.minutes * 60, now)
@@ -70,7 +76,7 @@ def main() -> int:
     except (requests.RequestException, RuntimeError, ValueError) as error:
         print(f"Prometheus at {url} could not be asked (make up starts one): {error}")
         return 1
-    page(boards, arguments.out, source)
+    page(boards, arguments.out, source, arguments.endpoint)
     print(f"all on one page: {arguments.out / 'index.html'}")
     return 0
 

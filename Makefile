@@ -7,7 +7,7 @@ LINT_ENVIRONMENT := DEMO=1 DATABASE_URL=postgresql://lint@127.0.0.1/lint
 PROGRAMS := monitoring/tools/build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean venv tools test test-quick test-pythons lint format traffic \
+.PHONY: help up down status alerts silence logs clean venv tools test test-quick test-pythons lint format traffic \
 	bench soak drill quiet doctor backup restore lock rules tables dashboards dashboards-preview production-secrets
 # Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
 export
@@ -24,6 +24,12 @@ down: venv ## stop a running `make up` from elsewhere
 status: venv ## what runs, where, and whether it answers
 	@$(RUN) -m scripts.status
 
+alerts: venv ## which alerts fire, since when, and whether they are silenced or inhibited
+	@$(RUN) -m scripts.alerts
+
+silence: venv ## no notifications of an alert: make silence ALERT=HighErrorRate FOR=1h WHY="reason"; END=id ends it
+	@$(RUN) -m scripts.silence
+
 logs: venv ## the log lines of one request: make logs ID=…
 	@$(RUN) -m scripts.logs "$(ID)"
 
@@ -33,8 +39,8 @@ clean: ## remove the local run's data, secrets and logs, and the virtual environ
 venv: ## the virtual environment with the pinned requirements
 	@$(PYTHON) scripts/make_venv.py $(VENV)
 
-tools: ## build Prometheus, Alertmanager, Jaeger, Caddy and the compose plugin, once for this user
-	@$(PYTHON) $(PROGRAMS)
+tools: ## build Prometheus, Alertmanager, Jaeger, Caddy and the compose plugin, once for this user; links in .local/bin
+	@$(PYTHON) $(PROGRAMS) --link $${LOCAL_DIR:-.local}/bin
 
 test: venv ## lint, then all tests, quick ones first
 	@$(RUN) -m scripts.run_tests
@@ -102,5 +108,6 @@ tables: venv ## write the tables of the docs from the code
 dashboards: venv ## generate the Grafana dashboards
 	@$(RUN) -m monitoring.grafana.generate
 
-dashboards-preview: venv ## draw all dashboards from the running Prometheus, without Grafana
-	@$(RUN) -m monitoring.grafana.preview --out $${LOCAL_DIR:-.local}/dashboards --prometheus http://127.0.0.1:$${PROMETHEUS_SERVER_PORT:-9090}
+dashboards-preview: venv ## draw all dashboards from the running Prometheus, without Grafana; MINUTES=60 ENDPOINT=/api/v1/expenses/
+	@$(RUN) -m monitoring.grafana.preview --minutes $${MINUTES:-15} --endpoint "$${ENDPOINT:-/api/v1/expenses/}" \
+		--out $${LOCAL_DIR:-.local}/dashboards --prometheus http://127.0.0.1:$${PROMETHEUS_SERVER_PORT:-9090}

@@ -172,9 +172,7 @@ def run(people: list[Visitor], rate: float, duration: float, errors: float) -> C
 
 
 def main() -> int:
-    layout = from_environment()
-    state = runs.read_state(layout.state)
-    layout = Layout(layout.folder, {**state.get("ports", {}), **layout.ports})
+    layout = runs.with_ports_of_run(from_environment())
     url = os.environ.get("URL", "").rstrip("/") or layout.url("API_PORT")
     rate, duration = number("RATE", 5, 0.01, 500), number("DURATION", 60, 1, 86_400)
     errors = number("ERRORS", 0, 0, 100)

@@ -7,6 +7,7 @@ the checkout, named by version, so every clone shares them.
     python monitoring/tools/build.py            # build what is missing
     python monitoring/tools/build.py jaeger     # only this tool
     python monitoring/tools/build.py --list     # where each program is; exit 1 if one is missing
+    python monitoring/tools/build.py --link DIR # build, and put a link to each program into DIR
 """
 
 from __future__ import annotations
@@ -139,6 +140,22 @@ def find(name: str) -> Path | None:
     return next(program for program in PROGRAMS if program.name == name).path()
 
 
+def link(folder: Path) -> list[str]:
+    """Put a link to each program that is there into ``folder``; the names of those that are not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = []
+    for program in PROGRAMS:
+        place, target = folder / program.name, program.path()
+        if target is None:
+            missing.append(program.name)
+        elif not place.is_symlink() or place.readlink() != target:
+            # Put in place at once: somebody may be about to run it.
+            unfinished = folder / f".{program.name}.{os.getpid()}"
+            unfinished.symlink_to(target)
+            unfinished.replace(place)
+    return missing
+
+
 def go_problem() -> str | None:
     """None where Go can build the tools, else one line that says what is wrong."""
     if not shutil.which("go"):
@@ -203,7 +220,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build the programs of the monitoring stack.")
     parser.add_argument("names", nargs="*", help="programs or tools to build (default: all)")
     parser.add_argument("--list", action="store_true", help="print where each program is")
+    parser.add_argument(
+        "--link", metavar="FOLDER", type=Path, help="put a link to each program there"
+    )
     arguments = parser.parse_args()
+    status = make(parser, arguments)
+    if arguments.link:
+        missing = link(arguments.link)
+        say(
+            f"all on one path: {arguments.link.resolve()}"
+            + (f" (but for {', '.join(missing)})" if missing else "")
+        )
+    return status
+
+
+def make(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    """Build or list what is asked for; the exit status."""
     known = {program.name for program in PROGRAMS} | {program.tool for program in PROGRAMS}
     for name in arguments.names:
         if name not in known:

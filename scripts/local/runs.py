@@ -66,3 +66,8 @@ def read_state(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def with_ports_of_run(layout: Layout) -> Layout:
+    """The layout with the ports that the running system uses; those of the environment win."""
+    return Layout(layout.folder, {**read_state(layout.state).get("ports", {}), **layout.ports})

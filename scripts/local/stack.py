@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from monitoring.render import Links, render
-from monitoring.tools.build import PROGRAMS, go_problem
+from monitoring.tools.build import PROGRAMS, go_problem, link
 from scripts.local import ports
 from scripts.local.layout import ROOT, Layout
 from scripts.local.parts import Part, end_with_parent
@@ -65,6 +65,8 @@ class Stack:
             links=Links(jaeger=self.layout.url("JAEGER_QUERY_PORT")),
             speed=self.speed,
         )
+        # amtool and promtool are found where the runbooks look for them.
+        link(self.layout.folder / "bin")
         for name in _NEEDS:
             if name == "notifications" or _path(name):
                 self._try(name)
@@ -157,6 +159,7 @@ class Stack:
         del self._builds[name]
         if process.returncode == 0 and _path(name):
             self.say(f"{name} is built ({now - began:.0f} s)")
+            link(self.layout.folder / "bin")
             self._try(name)
         else:
             log = self.layout.logs / f"build-{name}.log"

@@ -1,4 +1,4 @@
-"""``make status``: what runs, where, and whether it answers."""
+"""``make status``: what runs, where, and what each part really answers there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import sys
 
 from scripts.local import runs, table
 from scripts.local.layout import Layout, from_environment
-from scripts.local.parts import answers
+from scripts.local.parts import answers, what_answers
+
+#: Statuses that say that a part works and asks who is there.
+_LOGIN = {"HTTP 401", "HTTP 403"}
 
 
 def main() -> int:
@@ -19,14 +22,28 @@ def main() -> int:
     layout = Layout(layout.folder, {**layout.ports, **state.get("ports", {})})
     print(f"running as process {process}")
     down = False
-    for name, address, _, ready in table.rows(layout):
-        in_stack = name in {"Prometheus", "Alertmanager", "Jaeger"}
+    for row in table.rows(layout):
+        in_stack = row.name in table.STACK
         if in_stack and not state.get("stack", True):
             continue
-        there = answers(ready)
-        down = down or (not there and not in_stack)
-        print(f"  {name:13} {address:36} {'answers' if there else 'does not answer'}")
+        ready = answers(row.ready)
+        down = down or (not ready and not in_stack)
+        print(f"  {row.name:13} {row.address:36} {described(row, ready=ready)}")
+    if not state.get("stack", True):
+        print("  the monitoring stack is left out (STACK=0)")
     return 1 if down else 0
+
+
+def described(row: table.Row, *, ready: bool) -> str:
+    """What a part answers, in words."""
+    found = what_answers(row.address)
+    if not ready:
+        return "does not answer" if found == "no answer" else f"is not ready ({found})"
+    if instead := table.without_page(row):
+        return f"answers: {instead}"
+    if found in _LOGIN:
+        return f"answers: asks for a login ({found})"
+    return f"answers: {found}"
 
 
 if __name__ == "__main__":

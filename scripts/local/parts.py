@@ -16,6 +16,8 @@ from pathlib import Path
 
 #: prctl(2): the signal that a child gets when its parent dies.
 _PR_SET_PDEATHSIG = 1
+#: In Jaeger's page of a binary that was built without the UI's files (v2.13.0).
+_PLACEHOLDER = b"This is a placeholder for the Jaeger UI"
 _LARGEST_LOG = 20 * 1024 * 1024
 
 
@@ -100,6 +102,24 @@ def answers(url: str, timeout: float = 2.0) -> bool:
             return bool(response.status == 200)
     except (OSError, urllib.error.URLError):
         return False
+
+
+def what_answers(url: str, timeout: float = 2.0) -> str:
+    """What a browser gets there: ``page``, ``JSON``, ``text``, ``HTTP 500``, ``no answer``, or
+    ``placeholder`` for the page of a Jaeger that was built without its own."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as response:
+            kind = response.headers.get_content_type()
+            if _PLACEHOLDER in response.read(4096):
+                return "placeholder"
+    except urllib.error.HTTPError as error:
+        error.close()
+        return f"HTTP {error.code}"
+    except (OSError, ValueError):
+        return "no answer"
+    if kind in {"text/html", "application/xhtml+xml"}:
+        return "page"
+    return "JSON" if kind.endswith("json") else "text"
 
 
 def rotate(log: Path) -> None:

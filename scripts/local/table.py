@@ -2,53 +2,93 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from scripts.local.layout import Layout
-from scripts.local.parts import answers
-
-_NO_PAGE = "API only: built from source it has no web page"
+from scripts.local.parts import answers, what_answers
 
 
-def rows(layout: Layout) -> list[tuple[str, str, str, str]]:
-    """Name, address for people, what it is, and the address that tells whether it answers."""
+class Row(NamedTuple):
+    """A part of the system, as a person and as a program reach it."""
+
+    name: str
+    #: For people; what a browser gets there is asked, not assumed.
+    address: str
+    note: str
+    #: Answers 200 when the part is ready.
+    ready: str
+    #: What to look at where ``address`` is no page: built from source, some programs have none.
+    without_page: str = ""
+
+
+#: Rows of the monitoring stack.
+STACK = frozenset({"Prometheus", "Alertmanager", "Notifications", "Jaeger"})
+
+
+def rows(layout: Layout) -> list[Row]:
     api, metrics = layout.url("API_PORT"), layout.url("PROMETHEUS_PORT", "/metrics")
     prometheus, jaeger = layout.url("PROMETHEUS_SERVER_PORT"), layout.url("JAEGER_QUERY_PORT")
     alertmanager = layout.url("ALERTMANAGER_PORT")
+    rates = layout.url("RATES_PORT")
     return [
-        ("API", f"{api}/api/v1/", "token login, see below", f"{api}/health/ready"),
-        ("API docs", f"{api}/api/docs/", "", f"{api}/health/live"),
-        ("Admin", f"{api}/admin/", "", f"{api}/health/live"),
-        (
+        Row("API", f"{api}/api/v1/expenses/", "token login, see below", f"{api}/health/ready"),
+        Row("API docs", f"{api}/api/docs/", "", f"{api}/health/live"),
+        Row("Admin", f"{api}/admin/", "", f"{api}/health/live"),
+        Row(
             "Rates",
-            layout.url("RATES_PORT", "/rates/USD/"),
+            f"{rates}/rates/USD/",
             f"the demo's second service, called by {api}/api/v1/demo/rates/USD/",
-            layout.url("RATES_PORT", "/health/live"),
+            f"{rates}/health/live",
         ),
-        ("Metrics", f"{api}/metrics", f"the same on {metrics}", f"{api}/metrics"),
-        ("Prometheus", prometheus, _NO_PAGE, f"{prometheus}/-/ready"),
-        ("Alertmanager", alertmanager, "", f"{alertmanager}/-/ready"),
-        (
+        Row("Metrics", f"{api}/metrics", f"the same on {metrics}", f"{api}/metrics"),
+        Row(
+            "Prometheus",
+            prometheus,
+            "",
+            f"{prometheus}/-/ready",
+            "make alerts, make dashboards-preview, "
+            f"{prometheus}/api/v1/query?query=up, {prometheus}/api/v1/targets",
+        ),
+        Row("Alertmanager", alertmanager, "", f"{alertmanager}/-/ready"),
+        Row(
             "Notifications",
             layout.url("NOTIFICATIONS_PORT"),
             f"printed to {layout.logs / 'notifications.log'}",
             layout.url("NOTIFICATIONS_PORT"),
         ),
-        ("Jaeger", jaeger, _NO_PAGE, f"{jaeger}/api/services"),
+        Row(
+            "Jaeger",
+            jaeger,
+            "",
+            f"{jaeger}/api/services",
+            f"{jaeger}/api/traces?service=expense-tracker-api&limit=1, "
+            f"{jaeger}/api/traces/TRACE_ID",
+        ),
     ]
+
+
+def without_page(row: Row) -> str:
+    """What to look at instead, where a program has no web page; empty where it has one."""
+    if not row.without_page or (found := what_answers(row.address)) == "page":
+        return ""
+    return f"API only, its page is not in this build ({found}); to look at: {row.without_page}"
 
 
 def text(layout: Layout, missing: dict[str, str], *, stack: bool = True) -> str:
     """The table. ``missing`` says why a part of the stack is not there."""
     lines = []
-    for name, address, note, ready in rows(layout):
-        part = name.lower()
-        if part in {"prometheus", "alertmanager", "notifications", "jaeger"}:
+    for row in rows(layout):
+        if row.name in STACK:
             if not stack:
                 continue
-            if part in missing:
-                lines.append(f"  {name:13} {missing[part]}")
+            if row.name.lower() in missing:
+                lines.append(f"  {row.name:13} {missing[row.name.lower()]}")
                 continue
-        mark = "" if answers(ready, 1.0) else "  (starting)"
-        lines.append(f"  {name:13} {address:36} {note}{mark}".rstrip())
+        if answers(row.ready, 1.0):
+            note = " ".join(filter(None, (row.note, without_page(row))))
+        else:
+            note = f"{row.note}  (starting)"
+        lines.append(f"  {row.name:13} {row.address:36} {note}".rstrip())
     if not stack:
         lines.append("  the monitoring stack is left out (STACK=0)")
     return "\n".join(lines)

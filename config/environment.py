@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -59,6 +60,20 @@ def hosts(value: str) -> tuple[str, ...]:
     return found
 
 
+def proxies(value: str) -> tuple[str, ...]:
+    """Addresses, networks (``10.0.0.0/8``) or ``*``."""
+    found = words(value)
+    for proxy in found:
+        try:
+            if proxy != "*":
+                ipaddress.ip_network(proxy)
+        except ValueError as error:
+            raise ValueError(
+                f"must be addresses, networks or *, separated by commas ({error})"
+            ) from None
+    return found
+
+
 DJANGO_SECRET_KEY = Variable(
     "DJANGO_SECRET_KEY",
     text,
@@ -93,9 +108,10 @@ CORS_ALLOWED_ORIGINS = Variable[tuple[str, ...]](
 )
 FORWARDED_ALLOW_IPS = Variable[tuple[str, ...]](
     "FORWARDED_ALLOW_IPS",
-    words,
+    proxies,
     ("127.0.0.1", "::1"),
-    "Addresses of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+    "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses, networks such as "
+    "10.0.0.0/8, or * for any.",
 )
 WEB_CONCURRENCY = Variable(
     "WEB_CONCURRENCY", integer(1, 256), 2, "Worker processes of gunicorn, of 4 threads each."
@@ -146,6 +162,20 @@ VARIABLES: tuple[Variable[Any], ...] = (
     JAEGER_UI_URL,
     GRAFANA_URL,
 )
+
+
+def forwarded_allow_ips() -> str:
+    """The proxies for gunicorn's setting of this name.
+
+    gunicorn 27 takes networks, but does not take ``::ffff:10.0.0.1``, which it sees when it listens
+    on ``[::]``, for an address inside ``10.0.0.0/8``: each IPv4 network is named in both forms.
+    """
+    named = list(FORWARDED_ALLOW_IPS.read())
+    for proxy in [proxy for proxy in named if proxy != "*"]:
+        network = ipaddress.ip_network(proxy)
+        if isinstance(network, ipaddress.IPv4Network):
+            named.append(f"::ffff:{network.network_address}/{network.prefixlen + 96}")
+    return ",".join(named)
 
 
 def secret_key(*, demo: bool) -> str:

@@ -23,7 +23,7 @@ keepalive = 5
 # Heartbeat files on a memory file system: a slow disk must not look like a dead worker.
 if Path("/dev/shm").is_dir():
     worker_tmp_dir = "/dev/shm"
-forwarded_allow_ips = ",".join(environment.FORWARDED_ALLOW_IPS.read())
+forwarded_allow_ips = environment.forwarded_allow_ips()
 
 
 def pre_fork(_arbiter: object, _worker: object) -> None:

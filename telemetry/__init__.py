@@ -4,6 +4,7 @@ This is the whole public face; everything below it may change.
 """
 
 from telemetry.binding import bind
+from telemetry.clients import client_ip
 from telemetry.correlation import get_correlation_id
 from telemetry.logs import get_logger
 from telemetry.metrics.instruments import counter, gauge, histogram
@@ -12,6 +13,7 @@ from telemetry.work import traced
 
 __all__ = [
     "bind",
+    "client_ip",
     "counter",
     "gauge",
     "get_correlation_id",

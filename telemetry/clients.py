@@ -11,41 +11,62 @@ from django.utils.functional import LazyObject, empty
 from telemetry import settings
 
 
-def client_ip(request: HttpRequest) -> str:
-    """The caller's address.
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-    ``X-Forwarded-For`` counts only as far as trusted proxies wrote it: read from the right, the
-    first address that is no trusted proxy is the client. Anything else in it could be forged.
+#: Characters of ``X-Forwarded-For`` that are looked at, from the right.
+_LONGEST_CHAIN = 1000
+
+
+def client_ip(request: HttpRequest) -> str:
+    """Return the caller's address, without a port; empty for a caller on a Unix socket.
+
+    ``X-Forwarded-For`` counts only as far as trusted proxies (``TRUSTED_PROXIES``) wrote it: read
+    from the right, the first address that is no trusted proxy is the client. Anything further left
+    could be forged. Ports, brackets and zones are left out (``[2001:db8::7]:443``), and IPv4 inside
+    IPv6 (``::ffff:192.0.2.7``) is IPv4.
     """
-    address: str = request.META.get("REMOTE_ADDR") or ""
+    remote: str = request.META.get("REMOTE_ADDR") or ""
     forwarded: str = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    if not forwarded:
-        return address
+    if not forwarded and ":" not in remote:
+        return remote
+    address = _parse(remote)
+    if address is None and remote:
+        return remote
     networks = settings.get().trusted_networks
-    if not networks or not _within(address, networks):
-        return address
-    for hop in reversed(forwarded[-1000:].split(",")):
-        candidate = hop.strip()
-        try:
-            ipaddress.ip_address(candidate)
-        except ValueError:
-            return address
-        address = candidate
-        if not _within(candidate, networks):
-            return candidate
+    if forwarded and networks and _is_trusted(address, networks):
+        hops = forwarded[-_LONGEST_CHAIN:].split(",")
+        if len(forwarded) > _LONGEST_CHAIN:
+            del hops[0]  # cut in two
+        for hop in reversed(hops):
+            candidate = _parse(hop)
+            if candidate is None:
+                break
+            address = candidate
+            if not _is_trusted(address, networks):
+                break
+    return "" if address is None else str(address)
+
+
+def _parse(text: str) -> Address | None:
+    """Read an address as proxies write it: ``a.b.c.d:port``, ``[v6]:port``, ``fe80::1%eth0``."""
+    text = text.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        # A server that listens on [::] sees a caller with IPv4 as ::ffff:10.0.0.1.
+        return address.ipv4_mapped or address
     return address
 
 
-def _within(address: str, networks: tuple[settings.Network, ...]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        # A Unix socket has no address: whoever can write to it stands beside the server.
-        return address == ""
-    if isinstance(parsed, ipaddress.IPv6Address):
-        # A server that listens on [::] sees a caller with IPv4 as ::ffff:10.0.0.1.
-        parsed = parsed.ipv4_mapped or parsed
-    return any(parsed in network for network in networks)
+def _is_trusted(address: Address | None, networks: tuple[settings.Network, ...]) -> bool:
+    # A Unix socket has no address: whoever can write to it stands beside the server.
+    return address is None or any(address in network for network in networks)
 
 
 def loaded_user(request: HttpRequest) -> Any:

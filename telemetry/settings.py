@@ -222,6 +222,18 @@ OTEL_SDK_DISABLED = Variable(
     "OTEL_SDK_DISABLED", boolean, False, "1 switches tracing off; metrics and logs stay."
 )
 
+_EVERYWHERE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
+
+
+def _unmapped(network: Network) -> Network:
+    """``::ffff:10.0.0.0/104`` as ``10.0.0.0/8``: addresses are compared as IPv4."""
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return ipaddress.ip_network((mapped, network.prefixlen - 96))
+    return network
+
+
 VARIABLES: tuple[Variable[Any], ...] = (
     OTEL_SERVICE_NAME,
     OTEL_RESOURCE_ATTRIBUTES,
@@ -334,9 +346,11 @@ class Settings:
     @functools.cached_property
     def trusted_networks(self) -> tuple[Network, ...]:
         return tuple(
-            ipaddress.ip_network(network, strict=False)
+            network
             for item in self.TRUSTED_PROXIES
-            for network in (("0.0.0.0/0", "::/0") if item == "*" else (item,))
+            for network in (
+                _EVERYWHERE if item == "*" else (_unmapped(ipaddress.ip_network(item, strict=False)),)
+            )
         )
 
     def propagates_to(self, host: str) -> bool:

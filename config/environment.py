@@ -113,6 +113,17 @@ FORWARDED_ALLOW_IPS = Variable[tuple[str, ...]](
     "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses, networks such as "
     "10.0.0.0/8, or * for any.",
 )
+LOGIN_PROBE_TOKEN = Variable(
+    "LOGIN_PROBE_TOKEN",
+    text,
+    "",
+    "A monitoring probe that sends this in the header X-Login-Probe is not held up by failed "
+    "logins when it logs in as LOGIN_PROBE_USERNAME; at least 32 characters.",
+    secret=True,
+)
+LOGIN_PROBE_USERNAME = Variable(
+    "LOGIN_PROBE_USERNAME", text, "probe", "Name of the probe's user, who needs no permission."
+)
 WEB_CONCURRENCY = Variable(
     "WEB_CONCURRENCY", integer(1, 256), 2, "Worker processes of gunicorn, of 4 threads each."
 )
@@ -153,6 +164,8 @@ VARIABLES: tuple[Variable[Any], ...] = (
     CSRF_TRUSTED_ORIGINS,
     CORS_ALLOWED_ORIGINS,
     FORWARDED_ALLOW_IPS,
+    LOGIN_PROBE_TOKEN,
+    LOGIN_PROBE_USERNAME,
     WEB_CONCURRENCY,
     DJANGO_STRUCTLOG,
     DEMO,
@@ -188,6 +201,13 @@ def secret_key(*, demo: bool) -> str:
     if len(key) < 32:
         raise WrongEnvironmentError("DJANGO_SECRET_KEY", "must have at least 32 characters")
     return key
+
+
+def login_probe_token() -> str:
+    token = LOGIN_PROBE_TOKEN.read()
+    if token and len(token) < 32:
+        raise WrongEnvironmentError("LOGIN_PROBE_TOKEN", "must have at least 32 characters")
+    return token
 
 
 def database() -> dict[str, Any]:

@@ -100,6 +100,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
+LOGIN_PROBE_TOKEN = environment.login_probe_token()
+LOGIN_PROBE_USERNAME = environment.LOGIN_PROBE_USERNAME.read()
+
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = True

@@ -169,6 +169,24 @@ class Expense(ExportModelOperationsMixin("expense"), models.Model):  # type: ign
             raise ValidationError(errors)
 
 
+class LoginFailures(models.Model):
+    """Failed logins under one key of ``expenses.login_throttle``, until ``expires_at``."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    failures = models.PositiveIntegerField()
+    #: Attempts that are under way.
+    pending = models.PositiveIntegerField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name_plural = "login failures"
+        # Nobody looks at hashes: no page in the admin, no permissions.
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.failures} until {self.expires_at}"
+
+
 def _sane(amount: Decimal) -> bool:
     """Not so large that rounding it fails; such amounts are refused on their own."""
     return amount.is_finite() and abs(amount) < AMOUNT_LIMIT

@@ -10,7 +10,6 @@ from django.utils.functional import LazyObject, empty
 
 from telemetry import settings
 
-
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: Characters of ``X-Forwarded-For`` that are looked at, from the right.

@@ -74,10 +74,10 @@ class SeenRequest:
         self.operation = operation = Operation((given and accepted(given)) or "")
         self._in_progress = in_progress = _in_progress.get(method) or _progress_of(method)
         in_progress.inc()
-        if "HTTP_X_FORWARDED_FOR" in meta:
-            operation.client_ip = client_ip(request)
-        else:
-            operation.client_ip = meta.get("REMOTE_ADDR") or ""
+        remote = meta.get("REMOTE_ADDR") or ""
+        if "HTTP_X_FORWARDED_FOR" in meta or ":" in remote:
+            remote = client_ip(request)
+        operation.client_ip = remote
         self.span = request_span.begin(operation, request, method)
 
     def enter(self) -> None:

@@ -349,7 +349,9 @@ class Settings:
             network
             for item in self.TRUSTED_PROXIES
             for network in (
-                _EVERYWHERE if item == "*" else (_unmapped(ipaddress.ip_network(item, strict=False)),)
+                _EVERYWHERE
+                if item == "*"
+                else (_unmapped(ipaddress.ip_network(item, strict=False)),)
             )
         )
 

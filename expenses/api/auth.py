@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import knox.views
 from django.contrib.auth import authenticate
 from django.contrib.auth.signals import user_logged_in
@@ -18,7 +16,7 @@ from rest_framework.views import APIView
 
 from expenses.api.authentication import TokenAuthentication
 from expenses.api.serializers import LoginSerializer, TokenSerializer
-from expenses.api.throttling import FailedLoginThrottle, FailuresOfAddress, FailuresOfName
+from expenses.login_throttle import login_attempt
 from telemetry import get_logger
 
 log = get_logger(__name__)
@@ -29,32 +27,27 @@ class LoginView(APIView):
 
     authentication_classes = ()  # an old token in the header must not stand in the way
     permission_classes = (AllowAny,)
-    throttle_classes = (FailuresOfAddress, FailuresOfName)
     serializer_class = LoginSerializer
 
     def get_authenticate_header(self, request: Request) -> str:  # noqa: ARG002
         return "Token"
 
-    def get_throttles(self) -> list[Any]:
-        self.throttles = [throttle() for throttle in self.throttle_classes]
-        return self.throttles
-
     @extend_schema(responses={200: TokenSerializer})
     def post(self, request: Request) -> Response:
         serializer = LoginSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        user = authenticate(request, **serializer.validated_data)
-        if user is None:
-            for throttle in self.throttles:
-                if isinstance(throttle, FailedLoginThrottle):
-                    throttle.record()
-            raise AuthenticationFailed("The name or the password is wrong.")
+        given = serializer.validated_data
+        with login_attempt(request, given["username"]) as attempt:
+            user = authenticate(request, **given)
+            if user is None:
+                raise AuthenticationFailed("The name or the password is wrong.")
+            attempt.succeed()
         tokens = AuthToken.objects
         tokens.filter(user=user, expiry__lt=timezone.now()).delete()
         row, token = tokens.create(user=user)  # type: ignore[no-untyped-call]
         user_logged_in.send(sender=user.__class__, request=request, user=user)
-        given = TokenSerializer({"token": token, "expiry": row.expiry}).data
-        return Response(given, headers={"Cache-Control": "no-store"})
+        answer = TokenSerializer({"token": token, "expiry": row.expiry}).data
+        return Response(answer, headers={"Cache-Control": "no-store"})
 
 
 @extend_schema(request=None, responses={204: None})

@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from expenses.api.problems import CONTENT_TYPE, FieldError, Problem, problem
+from expenses.login_throttle import TooManyFailures
 from expenses.models import Category, Expense
 from expenses.services import LockedError
 
@@ -52,12 +53,14 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:  # noq
     )
 
 
-def _translated(error: Exception) -> exceptions.APIException | None:
+def _translated(error: Exception) -> exceptions.APIException | None:  # noqa: PLR0911
     match error:
         case exceptions.APIException():
             return error
         case Http404() | Expense.DoesNotExist() | Category.DoesNotExist():
             return exceptions.NotFound()
+        case TooManyFailures():
+            return exceptions.Throttled(wait=error.seconds)
         case PermissionDenied():
             return exceptions.PermissionDenied()
         case LockedError():

@@ -15,6 +15,7 @@ from django.template.loader import render_to_string
 from django.views import defaults
 
 from expenses.api.problems import CONTENT_TYPE, Problem, problem
+from expenses.login_throttle import TooManyFailures
 
 #: Seconds that a client should wait when the database is away.
 RETRY_AFTER = 5
@@ -29,6 +30,7 @@ PROBLEMS: dict[HTTPStatus, tuple[str, str]] = {
         "body_too_large",
         "The body is larger than this service reads.",
     ),
+    HTTPStatus.TOO_MANY_REQUESTS: ("throttled", "Too many failed logins. Try again later."),
     HTTPStatus.INTERNAL_SERVER_ERROR: (
         "internal_error",
         "Something went wrong here. Name the correlation_id when you report it.",
@@ -49,6 +51,10 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    if isinstance(exception, TooManyFailures):
+        response = answer(request, HTTPStatus.TOO_MANY_REQUESTS)
+        response["Retry-After"] = str(exception.seconds)
+        return response
     if _is_api(request):
         return answer(request, HTTPStatus.FORBIDDEN)
     return defaults.permission_denied(request, exception)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from django.test import Client
 from knox.models import AuthToken
 from pytest_django.fixtures import Settings
@@ -14,7 +13,6 @@ from tests.expenses.factories import UserFactory
 @pytest.fixture(autouse=True)
 def _quick_and_separate(db: None, settings: Settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    cache.clear()  # the throttle's counts
 
 
 @pytest.fixture

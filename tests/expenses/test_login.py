@@ -4,11 +4,13 @@ import datetime as dt
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import override_settings
+from django.http import HttpResponse
+from django.test import Client, override_settings
 from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
+from expenses.models import LoginFailures
 from tests.expenses.factories import UserFactory
 
 LOGIN = "/api/v1/auth/login/"
@@ -18,6 +20,14 @@ EXPENSES = "/api/v1/expenses/"
 @pytest.fixture
 def person() -> User:
     user = UserFactory(username="ada")
+    user.set_password("right")
+    user.save()
+    return user
+
+
+@pytest.fixture
+def boss() -> User:
+    user = UserFactory(username="boss", is_staff=True, is_superuser=True)
     user.set_password("right")
     user.save()
     return user
@@ -113,6 +123,86 @@ def test_guessing_many_names_must_wait_too(anonymous: APIClient) -> None:
     answer = anonymous.post(LOGIN, {"username": "another", "password": "guess"})
 
     assert answer.status_code == 429
+
+
+def admin_login(client: Client, name: str, password: str, **headers: str) -> HttpResponse:
+    sent = {"username": name, "password": password, "next": "/admin/"}
+    return client.post("/admin/login/", sent, headers=headers)
+
+
+def test_the_admin_login_shares_the_count(anonymous: APIClient, boss: User) -> None:
+    client = Client()
+    for _ in range(3):
+        assert admin_login(client, "boss", "wrong").status_code == 200  # the form again
+    for _ in range(2):
+        anonymous.post(LOGIN, {"username": "boss", "password": "wrong"})
+
+    answer = admin_login(client, "boss", "right")
+
+    assert answer.status_code == 429
+    assert answer["Content-Type"] == "text/html; charset=utf-8"
+    assert 0 < int(answer["Retry-After"]) <= 60
+    assert anonymous.post(LOGIN, {"username": "boss", "password": "right"}).status_code == 429
+
+
+def test_good_logins_of_the_admin_are_not_counted(boss: User) -> None:
+    assert [admin_login(Client(), "boss", "right").status_code for _ in range(8)] == [302] * 8
+
+
+def test_an_address_in_ipv6_is_its_network(anonymous: APIClient, person: User) -> None:
+    for number in range(5):
+        anonymous.post(
+            LOGIN,
+            {"username": "ada", "password": "wrong"},
+            REMOTE_ADDR=f"2001:db8:0:1::{number}",
+        )
+
+    def status(address: str) -> int:
+        sent = {"username": "ada", "password": "right"}
+        return anonymous.post(LOGIN, sent, REMOTE_ADDR=address).status_code
+
+    assert status("2001:db8:0:1:ffff::9") == 429
+    assert status("2001:db8:0:2::1") == 200
+
+
+def test_what_is_over_is_removed_and_counts_no_more(anonymous: APIClient, person: User) -> None:
+    for number in range(8):
+        anonymous.post(LOGIN, {"username": f"name{number}", "password": "wrong"})
+    for _ in range(5):
+        login(anonymous, "wrong")
+    assert login(anonymous)[0] == 429
+    assert LoginFailures.objects.count() == 10
+
+    LoginFailures.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+
+    assert login(anonymous)[0] == 200
+    assert LoginFailures.objects.count() == 2
+
+
+def test_names_and_addresses_are_not_stored(anonymous: APIClient, person: User) -> None:
+    login(anonymous, "wrong")
+
+    stored = " ".join(LoginFailures.objects.values_list("key", flat=True))
+    assert "ada" not in stored
+    assert "127.0.0.1" not in stored
+
+
+@override_settings(LOGIN_PROBE_TOKEN="t" * 32, LOGIN_PROBE_USERNAME="ada")
+def test_the_probe_is_not_held_up(anonymous: APIClient, person: User) -> None:
+    for _ in range(6):
+        login(anonymous, "wrong")
+
+    def status(name: str, token: str) -> int:
+        sent = {"username": name, "password": "right"}
+        headers = {"x-login-probe": token}
+        return anonymous.post(LOGIN, sent, headers=headers).status_code
+
+    assert status("ada", "t" * 32) == 200
+    assert status("ada", "t" * 31 + "é") == 429
+    assert status("ada", "") == 429
+    for _ in range(6):
+        status("eve", "t" * 32)
+    assert status("eve", "t" * 32) == 429
 
 
 def test_good_logins_are_not_counted(anonymous: APIClient, person: User) -> None:

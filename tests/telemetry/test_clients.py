@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from django.test import RequestFactory
 
+import telemetry
 from telemetry import settings
 from telemetry.clients import client_ip
 
@@ -46,3 +47,7 @@ def test_the_client_is_who_no_trusted_proxy_is(
     request = RequestFactory().get("/", REMOTE_ADDR=remote, HTTP_X_FORWARDED_FOR=forwarded)
 
     assert client_ip(request) == client
+
+
+def test_the_public_face_has_it() -> None:
+    assert telemetry.client_ip is client_ip

@@ -29,26 +29,24 @@ def record(
     Each counter of ``events`` gets 1."""
     due: list[tuple[int, float]] = []
     now = monotonic() if trace_id else 0.0
-    # `with` takes twice as long.
-    lock = store.lock
-    lock.acquire()
-    try:
-        cells, exemplar_due = store.cells, store.exemplar_due
+    # `with`, though it takes longer than acquire() and release(): a signal handler that raises
+    # between those would leave the lock taken. The memory is asked for each time: a handler that
+    # forks leaves other memory behind in the child.
+    with store.lock:
         if ended is not None:
-            cells[ended.slot] -= 1
+            store.cells[ended.slot] -= 1
         for counter, more in sums:
-            cells[counter.slot] += more
+            store.cells[counter.slot] += more
         for counter in events:
-            cells[counter.slot] += 1
+            store.cells[counter.slot] += 1
+        exemplar_due = store.exemplar_due
         for counter, histogram, value in observations:
-            cells[counter.slot] += 1
+            store.cells[counter.slot] += 1
             first = histogram.slot
             bucket = first + 1 + bisect_left(histogram.bounds, value)
-            cells[bucket] += 1
-            cells[first] += value
+            store.cells[bucket] += 1
+            store.cells[first] += value
             if trace_id and exemplar_due.get(bucket, 0.0) <= now:
                 due.append((bucket, value))
         if due:
             store.set_exemplars(due, trace_id, time(), now + EXEMPLAR_STAYS)
-    finally:
-        lock.release()

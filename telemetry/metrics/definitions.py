@@ -33,6 +33,9 @@ ERROR_STATUSES = (
     *("400", "401", "403", "404", "405", "409", "412", "422", "429", "499"),
     *("500", "502", "503", "504"),
 )
+#: Why an observation was not recorded: what was given is no number, or no name that a scrape can
+#: have; the store has no room for its series; it interrupted the writing of another exemplar.
+LOSS_REASONS = ("invalid", "no_room", "interrupted")
 
 HTTP_REQUESTS = CounterMetric(
     "http_requests_total",
@@ -194,6 +197,12 @@ SERIES_DROPPED = CounterMetric(
     "Observations whose series was past the bound; they went to the overflow series.",
     ("metric",),
 )
+OBSERVATIONS_DROPPED = CounterMetric(
+    "telemetry_observations_dropped_total",
+    "Observations that could not be recorded.",
+    ("reason",),
+    initial=[(reason,) for reason in LOSS_REASONS],
+)
 STORE_UNREADABLE = CounterMetric(
     "telemetry_store_unreadable_total",
     "Files of the metrics' store of which a part could not be read.",
@@ -252,6 +261,7 @@ DEFINITIONS: tuple[Metric[Any], ...] = (
     PROCESS_WORKER_STARTS,
     SPANS_DROPPED,
     SERIES_DROPPED,
+    OBSERVATIONS_DROPPED,
     STORE_UNREADABLE,
     GC_COLLECTIONS,
     GC_COLLECTED,
@@ -264,6 +274,7 @@ def create_all() -> None:
     """Make every series that starts at 0."""
     store.unbounded = {SERIES_DROPPED.family}
     store.count_dropped = _count_dropped
+    store.count_lost = _count_lost
     for definition in DEFINITIONS:
         definition.create()
     for definition in DEFINITIONS:
@@ -273,3 +284,7 @@ def create_all() -> None:
 
 def _count_dropped(metric: str) -> None:
     SERIES_DROPPED.child(metric).inc()
+
+
+def _count_lost(reason: str) -> None:
+    OBSERVATIONS_DROPPED.child(reason).inc()

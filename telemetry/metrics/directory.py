@@ -13,15 +13,21 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from telemetry.metrics.text import LONGEST_HELP, clean
+
 _FRAME = struct.Struct("<II")
-#: Longer than any record that we write: a length beyond it is damage.
-_LONGEST = 1 << 20
+#: Bytes of the longest record: a length beyond it is damage.
+LONGEST = 1 << 20
 
 MAGIC = b"telemetry metrics 1\n"
 
 #: Mode of every file of an instance, whatever the umask: its folder is closed to others, and who
 #: may enter is a worker that may have another user than the master.
 READABLE = 0o644
+
+
+#: What a metric can be, by its TYPE line.
+KINDS = frozenset({"counter", "gauge", "histogram", "summary"})
 
 
 class Series(NamedTuple):
@@ -63,6 +69,16 @@ class UnreadableError(Exception):
     """A record was damaged: what follows it cannot be read either."""
 
 
+def cleaned(series: Series) -> Series:
+    """Return the series with texts that a scrape can show, whatever they were. Never raises."""
+    return series._replace(
+        family=clean(series.family),
+        documentation=clean(series.documentation, LONGEST_HELP),
+        label_names=tuple(map(clean, series.label_names)),
+        label_values=tuple(map(clean, series.label_values)),
+    )
+
+
 def frame(record: Any) -> bytes:
     payload = json.dumps(record, separators=(",", ":")).encode()
     return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
@@ -83,7 +99,7 @@ def records(data: bytes, offset: int = 0) -> Iterator[tuple[int, Any]]:
     """
     while offset + _FRAME.size <= len(data):
         length, checksum = _FRAME.unpack_from(data, offset)
-        if length > _LONGEST:
+        if length > LONGEST:
             raise UnreadableError
         start = offset + _FRAME.size
         payload = data[start : start + length]
@@ -110,7 +126,9 @@ def series_of(record: Any) -> tuple[int, Series]:
             *map(type, series.label_names),
             *map(type, series.label_values),
         }
-        right = texts == {str} and len(series.label_names) == len(series.label_values)
+        right = (
+            texts == {str} and kind in KINDS and len(series.label_names) == len(series.label_values)
+        )
         if not right or not isinstance(slot, int) or slot < 0 or not _are_bounds(series.bounds):
             raise UnreadableError
     except (TypeError, ValueError):

@@ -94,7 +94,8 @@ def scrape(accept: str = "", accept_encoding: str = "") -> Scrape:
     others.add(quoted)
     text += "".join(_ours(others.names, openmetrics=openmetrics))
     # OpenMetrics ends with a line of its own, which their encoder writes: ours go before theirs.
-    body = text.encode() + others.encoded(encoder)
+    # Texts are cleaned when a series is made; those of a file that somebody else wrote are not.
+    body = text.encode(errors="replace") + others.encoded(encoder)
     if openmetrics:
         content_type = re.sub(r"version=[^;]*", "version=1.0.0", content_type)
     headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}

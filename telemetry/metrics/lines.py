@@ -28,6 +28,8 @@ class _Texts(dict[float, str]):
     """The text of each number."""
 
     def __missing__(self, value: float) -> str:
+        if value != value:  # noqa: PLR0124  each NaN would be a key of its own
+            return number(value)
         if len(self) >= _MOST_TEXTS:
             self.clear()
         text = self[value] = repr(value) if math.isfinite(value) else number(value)

@@ -13,8 +13,8 @@ from typing import Generic, Literal, TypeVar
 
 from telemetry.metrics.directory import Series
 from telemetry.metrics.instruments import Merge
-from telemetry.metrics.slots import MOST_BUCKETS, OVERFLOW, store
-from telemetry.metrics.text import number
+from telemetry.metrics.slots import MOST_BUCKETS, OVERFLOW, UNSET_BITS, store
+from telemetry.metrics.text import clean, number
 
 Kind = Literal["counter", "gauge", "histogram"]
 
@@ -44,16 +44,10 @@ class GaugeChild(Child):
     __slots__ = ()
 
     def inc(self, amount: float = 1) -> None:
-        # Called for each request: `with` takes twice as long.
-        lock = store.lock
-        lock.acquire()
-        try:
-            cells = store.cells
-            value = cells[self.slot]
-            # Not a number where this process has not set it yet.
-            cells[self.slot] = amount if value != value else value + amount  # noqa: PLR0124
-        finally:
-            lock.release()
+        with store.lock:
+            if store.bits[self.slot] == UNSET_BITS:
+                store.cells[self.slot] = 0.0
+            store.cells[self.slot] += amount
 
     def dec(self, amount: float = 1) -> None:
         self.inc(-amount)
@@ -134,6 +128,10 @@ class Metric(Generic[C]):
             raise RuntimeError(f"{self.name} is measured at the scrape, it has no series to write")
         if len(values) != len(self.labels):
             raise ValueError(f"{self.name} has the labels {self.labels}, not {len(values)} values")
+        # What is kept for a series does not grow with the text that it was asked for by.
+        values = tuple(map(clean, values))
+        if values in self._children:
+            return self._children[values]
         if len(self._children) >= store.series_limit and self.family not in store.unbounded:
             store.count_dropped(self.name)
             values = (OVERFLOW,) * len(self.labels)

@@ -4,6 +4,12 @@ A slot is written as one 8-byte store, so a reader in another process sees the o
 new one and nothing between. A series' name is listed before its slot is written. Slot numbers
 stay what they are for the life of the process and in its forked children, whose own file begins
 with the parent's names and with zeros.
+
+Signal handlers and finalizers run in the middle of what their thread was doing, and may count,
+create a series or fork there. The lock lets its own thread in again, and what must not be cut in
+two is written as neighbouring statements without a call between them: CPython (3.11 to 3.13) runs
+handlers and finalizers when a call returns and at the end of a loop's turn, not between those.
+``tests/telemetry/test_reentrance.py`` interrupts all of it some 10,000 times.
 """
 
 from __future__ import annotations
@@ -11,16 +17,20 @@ from __future__ import annotations
 import logging
 import mmap
 import os
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from telemetry.metrics.directory import (
+    LONGEST,
     MAGIC,
     READABLE,
     Exemplars,
     Series,
+    cleaned,
     frame_exemplars,
     frame_series,
 )
@@ -37,9 +47,18 @@ _TRASH_ROOM = 256
 MOST_BUCKETS = _TRASH_ROOM - 1
 
 _FIRST_CAPACITY = 4096
+#: Slots of a process without files: address space that is reserved at once, so that the values
+#: never move. Pages that nobody wrote cost no memory.
+_MEMORY_CAPACITY = 1 << 23
 OVERFLOW = "overflow"
-#: In a gauge's slot: this process has not set it since it was forked.
-UNSET = float("nan")
+
+#: In the slot of a series that this process has no value for: a gauge that was not set since the
+#: fork, a series that was removed. A quiet NaN (IEEE 754, section 6.2) whose payload no
+#: arithmetic makes, so that a NaN that somebody set is a value.
+UNSET_BITS = 0x7FF8_7465_6C65_6D31
+UNSET: float = struct.unpack("d", struct.pack("Q", UNSET_BITS))[0]
+#: The NaNs that arithmetic makes: of ``float("nan")``, and of ``inf - inf`` on x86.
+NAN_BITS = frozenset({0x7FF8_0000_0000_0000, 0xFFF8_0000_0000_0000})
 
 #: Slots of an exemplar before its labels: number of the write, time, value, length of the labels;
 #: behind the labels the number again. The last is written first, so that who copies the record
@@ -49,7 +68,7 @@ EXEMPLAR_HEAD = 4
 _EXEMPLAR_ROOM = 6
 
 
-def _nobody_counts(metric: str) -> None:
+def _nobody_counts(reason: str) -> None:
     """Until somebody connects a counter."""
 
 
@@ -57,7 +76,7 @@ class ValueStore:
     """Slots, their names, and one lock for both.
 
     The lock may be taken again by the thread that has it: several writes are one batch in
-    ``with store.lock``, and a finalizer that counts something cannot stop the process.
+    ``with store.lock``. Nothing is logged under it: a handler of logging may count as well.
     """
 
     def __init__(self) -> None:
@@ -66,6 +85,8 @@ class ValueStore:
         #: Bound on the series of one metric; past it comes the metric's overflow series.
         self.series_limit = 5000
         self.count_dropped: Callable[[str], None] = _nobody_counts
+        #: Told the reason for each observation that is lost.
+        self.count_lost: Callable[[str], None] = _nobody_counts
         #: Families without a bound: the one that counts what was past a bound.
         self.unbounded: set[str] = set()
         #: Every record so far, framed.
@@ -73,19 +94,29 @@ class ValueStore:
         self._named = 0
         self._slots_file = -1
         self._names_file = -1
+        #: Changes with the files: who was interrupted by a fork must not go on with the old ones.
+        self._generation = 0
         self._slots: dict[Series, int] = {}
         self._children: dict[str, set[tuple[str, ...]]] = {}
         self._gauges: list[int] = []
         self._exemplars: dict[int, tuple[int, int]] = {}
         #: When a value's exemplar may be replaced, on the monotonic clock.
         self.exemplar_due: dict[int, float] = {}
+        self._writes_exemplar = False
+        self._locked_for_fork: list[Any] = []
+        #: What is wrong, until it is logged; and whether it was.
+        self._complaint = ""
         self._complained = False
         self.used = _FIRST_FREE + _TRASH_ROOM
-        self._use(bytearray(_FIRST_CAPACITY * 8))
+        self._use(_memory())
 
     def _use(self, memory: bytearray | mmap.mmap) -> None:
         self.raw = memoryview(memory)
         self.cells = self.raw.cast("d")
+        #: The same as whole numbers, for what a comparison of floats cannot tell.
+        self.bits = self.raw.cast("Q")
+        # Last: an interruption before it finds more room than it knows of.
+        self.capacity = len(self.cells)
 
     def slot(self, series: Series) -> int:
         """The first slot of a series, its values 0 when it is new. Never raises for want of room:
@@ -93,21 +124,32 @@ class ValueStore:
         known = self._slots.get(series)
         if known is not None:
             return known
+        series = cleaned(series)
         with self.lock:
-            known = self._slots.get(series)
-            if known is not None:
-                return known
+            if series in self._slots:
+                return self._slots[series]
             if series.label_names and not self._within_limit(series):
-                total = "_total" if series.kind == "counter" else ""
-                self.count_dropped(series.family + total)
-                return self.slot(overflow(series))
+                return self._overflow_slot(series)
             slot = self._take(series.slots)
-            if slot != TRASH:
-                self._list(frame_series(series, slot))
-                if series.kind == "gauge":
-                    self._gauges.append(slot)
+            framed = frame_series(series, slot)
+            gauge = [slot] if series.kind == "gauge" else []
+            if len(framed) > LONGEST and set(series.label_values) - {OVERFLOW}:
+                return self._overflow_slot(series)
+            if slot == TRASH or len(framed) > LONGEST:
+                self.count_lost("no_room")
+                return TRASH
+            # No call from here on: whoever interrupts finds the series listed, or not at all.
+            if series not in self._slots:
+                self.names += framed
+                self._gauges += gauge
                 self._slots[series] = slot
-            return slot
+            self.write_names()
+            return self._slots[series]
+
+    def _overflow_slot(self, series: Series) -> int:
+        total = "_total" if series.kind == "counter" else ""
+        self.count_dropped(series.family + total)
+        return self.slot(overflow(series))
 
     def _within_limit(self, series: Series) -> bool:
         values = series.label_values
@@ -127,20 +169,34 @@ class ValueStore:
         if value_slot < _FIRST_FREE + _TRASH_ROOM:
             return
         with self.lock:
-            at, room = self._exemplars.get(value_slot) or (TRASH, 0)
-            if len(labels) > room * 8:
-                at, room = self._make_exemplar_room(value_slot, len(labels))
-                if at == TRASH:
-                    return
-            cells = self.cells
-            written = cells[at] + 1
-            cells[at + EXEMPLAR_HEAD + room] = written
-            start = (at + EXEMPLAR_HEAD) * 8
-            self.raw[start : start + len(labels)] = labels
-            cells[at + 3] = len(labels)
-            cells[at + 2] = value
-            cells[at + 1] = timestamp
-            cells[at] = written
+            if self._writes_exemplar:
+                # This interrupts the writing of another one.
+                self.count_lost("interrupted")
+                return
+            self._writes_exemplar = True
+            try:
+                self._write_exemplar(value_slot, labels, value, timestamp)
+            finally:
+                self._writes_exemplar = False
+
+    def _write_exemplar(
+        self, value_slot: int, labels: bytes, value: float, timestamp: float
+    ) -> None:
+        at, room = self._exemplars.get(value_slot) or (TRASH, 0)
+        if len(labels) > room * 8:
+            at, room = self._make_exemplar_room(value_slot, len(labels))
+            if at == TRASH:
+                return
+        length = len(labels)
+        cells = self.cells
+        written = cells[at] + 1
+        cells[at + EXEMPLAR_HEAD + room] = written
+        start = (at + EXEMPLAR_HEAD) * 8
+        self.raw[start : start + length] = labels
+        cells[at + 3] = length
+        cells[at + 2] = value
+        cells[at + 1] = timestamp
+        cells[at] = written
 
     def set_exemplars(
         self, values: list[tuple[int, float]], trace_id: str, now: float, next_due: float
@@ -155,47 +211,52 @@ class ValueStore:
         room = max(_EXEMPLAR_ROOM, -(-length // 8))
         at = self._take(EXEMPLAR_HEAD + room + 1)
         if at != TRASH:
-            self._list(frame_exemplars(Exemplars(value_slot, at, room)))
+            framed = frame_exemplars(Exemplars(value_slot, at, room))
+            self.names += framed
             self._exemplars[value_slot] = (at, room)
+            self.write_names()
         return at, room
 
     def _take(self, count: int) -> int:
+        while self.used + count > self.capacity:
+            if not self._grow(self.used + count):
+                return TRASH
+        # No call between these two: whoever interrupts takes other slots.
         first = self.used
-        if first + count > len(self.cells) and not self._grow(first + count):
-            return TRASH
         self.used = first + count
         return first
 
     def _grow(self, needed: int) -> bool:
-        capacity = max(needed, 2 * len(self.cells))
         if self.path is None:
-            memory = bytearray(capacity * 8)
-            memory[: len(self.raw)] = self.raw
-            self._use(memory)
-            return True
+            # Values in memory do not move: whoever interrupts would write where they were.
+            self._complaint = self._complaint or "there are too many series"
+            return False
+        generation = self._generation
+        capacity = max(needed, 2 * self.capacity)
         try:
-            self._use(_map(self._slots_file, capacity))
+            memory = _map(self._slots_file, capacity)
         except OSError as error:
             self._complain(error)
             return False
+        if generation == self._generation and capacity > self.capacity:
+            self._use(memory)
         return True
-
-    def _list(self, framed: bytes) -> None:
-        self.names += framed
-        if self.path is not None:
-            self.write_names()
 
     def write_names(self) -> None:
         """Append to the file what is not there yet; what cannot be written is tried again."""
         with self.lock:
-            if self.path is None or self._named == len(self.names):
+            start = self._named
+            if self.path is None or start == len(self.names):
                 return
+            generation = self._generation
             try:
-                written = os.pwrite(self._names_file, self.names[self._named :], self._named)
+                written = os.pwrite(self._names_file, self.names[start:], start)
             except OSError as error:
                 self._complain(error)
-            else:
-                self._named += written
+                return
+            # Whoever interrupted wrote the same and more; what is written twice is the same.
+            if generation == self._generation:
+                self._named = start + written
 
     def open(self, path: Path) -> bool:
         """Keep the values in ``path`` + ``.slots`` and ``.names`` from now on, present ones kept.
@@ -209,10 +270,9 @@ class ValueStore:
             try:
                 slots = os.open(f"{path}.slots", flags, 0o600)
                 os.fchmod(slots, READABLE)
-                memory = _map(slots, len(self.cells))
-                memory[:] = bytes(self.raw)
                 names = os.open(f"{path}.names", flags, 0o600)
                 os.fchmod(names, READABLE)
+                self._move(slots)
             except OSError as error:
                 self._complain(error)
                 for descriptor in (slots, names):
@@ -220,41 +280,71 @@ class ValueStore:
                         os.close(descriptor)
                 for suffix in (".slots", ".names"):
                     with suppress(OSError):
-                        os.unlink(f"{path}{suffix}")  # noqa: PTH108
+                        Path(f"{path}{suffix}").unlink()
                 return False
             self._slots_file, self._names_file = slots, names
-            self.path = path
+            self._generation += 1
             self._named = 0
-            self._use(memory)
+            self.path = path
             self.write_names()
             return True
 
+    def _move(self, slots_file: int) -> None:
+        """Bring the values to a file. Raises OSError when it has no room."""
+        moved = False
+        while not moved:
+            capacity = max(_FIRST_CAPACITY, self.used)
+            raw = memoryview(_map(slots_file, capacity))
+            cells, bits = raw.cast("d"), raw.cast("Q")
+            # No call from here on: whoever interrupts counts before the copy or in it.
+            if self.used <= capacity:
+                size = self.used * 8
+                raw[:size] = self.raw[:size]
+                self.raw = raw
+                self.cells = cells
+                self.bits = bits
+                self.capacity = capacity
+                moved = True
+
     def _complain(self, error: OSError) -> None:
-        if not self._complained:
+        self._complaint = self._complaint or str(error.strerror or error)
+
+    def tell(self) -> None:
+        """Log what is wrong, once; the caller holds no lock."""
+        if self._complaint and not self._complained:
             self._complained = True
             logger.warning(
                 "metrics of this process cannot be written to their folder (%s); "
                 "requests are served, what found no room is missing from the scrape",
-                error.strerror or error,
+                self._complaint,
             )
 
     def before_fork(self) -> None:
-        self.lock.acquire()
+        lock = self.lock
+        self._locked_for_fork.append(lock)
+        lock.acquire()
 
     def after_fork_in_parent(self) -> None:
-        self.lock.release()
+        if self._locked_for_fork:
+            # A signal handler that raised may have ended `before_fork` before it had the lock.
+            with suppress(RuntimeError):
+                self._locked_for_fork.pop().release()
 
     def begin_in_child(self, path: Path | None) -> None:
         """After a fork: values of one's own that begin at 0, under the parent's names."""
         self.lock = threading.RLock()
+        self._locked_for_fork = []
         inherited = self._slots_file, self._names_file
+        self._generation += 1
         self.path = None
         self._slots_file = self._names_file = -1
+        self._complaint = ""
         self._complained = False
-        self._use(bytearray(len(self.cells) * 8))
+        self._writes_exemplar = False
+        self._use(_memory())
         self.exemplar_due = {}
         for slot in self._gauges:
-            self.cells[slot] = UNSET
+            self.bits[slot] = UNSET_BITS
         for descriptor in inherited:
             if descriptor >= 0:
                 os.close(descriptor)
@@ -268,6 +358,18 @@ def overflow(series: Series) -> Series:
     if series.suffix == "_bucket":
         values = (*values[:-1], series.label_values[-1])
     return series._replace(label_values=values)
+
+
+def _memory() -> bytearray | mmap.mmap:
+    """Return room for the values of a process without files."""
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    capacity = _MEMORY_CAPACITY
+    while capacity > _FIRST_CAPACITY:
+        # Less where address space is limited (RLIMIT_AS).
+        with suppress(OSError):
+            return mmap.mmap(-1, capacity * 8, flags=flags)
+        capacity //= 2
+    return bytearray(_FIRST_CAPACITY * 8)
 
 
 def _map(descriptor: int, slots: int) -> mmap.mmap:

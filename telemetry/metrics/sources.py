@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from math import nan
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 from telemetry import processes
 from telemetry.metrics import directory
 from telemetry.metrics.directory import MAGIC, Exemplars, Series, UnreadableError
-from telemetry.metrics.slots import EXEMPLAR_HEAD, ZERO, ValueStore
+from telemetry.metrics.slots import EXEMPLAR_HEAD, NAN_BITS, UNSET_BITS, ZERO, ValueStore
 
 #: What a record of names tells.
 Told = tuple[int, Series] | Exemplars
@@ -169,9 +168,25 @@ class Source:
     def count_gauges(self) -> None:
         self._gauges = array("d", self.count(GAUGES))
 
-    def gauge(self, row: int) -> float:
-        """What a gauge was when it was counted; no number where this process has none."""
-        return self._gauges[row] if self.slot(GAUGES, row) else nan
+    def gauge(self, row: int) -> float | None:
+        """What a gauge was when it was counted, None where this process has no value for it."""
+        if not self.slot(GAUGES, row):
+            return None
+        value = self._gauges[row]
+        if value != value and _bits(self._gauges)[row] == UNSET_BITS:  # noqa: PLR0124  NaN
+            return None
+        return value
+
+    def is_unset(self, kind: int, row: int) -> bool:
+        """Whether the slot of a row, of what was taken, says that there is no value."""
+        return _bits(self.data)[self.slot(kind, row)] == UNSET_BITS
+
+    def is_damaged(self, kind: int, row: int) -> bool:
+        """Whether a number that was taken is one that no counting gives. An infinity and a NaN
+        can be counted, as by ``inc(float("nan"))``."""
+        bits = _bits(self.data)[self.slot(kind, row)]
+        value = self.values[self.slot(kind, row)]
+        return value < 0 or (value != value and bits not in NAN_BITS)  # noqa: PLR0124  NaN
 
     def exemplar_times(self) -> tuple[float, ...]:
         """Of each exemplar of ``exemplar_rows``."""
@@ -197,6 +212,10 @@ class Source:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _bits(numbers: bytes | array[float]) -> memoryview:
+    return memoryview(numbers).cast("B").cast("Q")
 
 
 class MemorySource(Source):

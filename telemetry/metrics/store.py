@@ -80,6 +80,7 @@ class Instance:
         self._reader = None
         self._hold(folder)
         store.open(self._own_path(folder))
+        store.tell()
 
     def _hold(self, folder: Path) -> None:
         """Hold a lock that all processes of the instance share, as forked children do by birth."""
@@ -166,6 +167,7 @@ class Instance:
         if self.folder is not None and store.path is None:
             store.open(self._own_path(self.folder))
         store.write_names()
+        store.tell()
 
     def reader(self) -> Reader:
         """What reads the values of all processes."""

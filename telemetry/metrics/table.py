@@ -167,7 +167,7 @@ class Table:
             for source in some:
                 source.take(self.unreadable)
                 columns[COUNTS].append(self._counts(source))
-                columns[SUMS].append(source.count(SUMS))
+                columns[SUMS].append(self._sums(source))
                 source.count_gauges()
                 if see_exemplars:
                     see_exemplars(source)
@@ -211,7 +211,7 @@ class Table:
         self.layout += 1
 
     def _counts(self, source: Source) -> Column:
-        """What counts is never negative, infinite or no number; sums may be anything."""
+        """The counts of a process. A negative one is damage; an infinity or a NaN was counted."""
         column = source.count(COUNTS)
         if column is source.sound:
             return column
@@ -221,10 +221,24 @@ class Table:
             return column
         kept = list(column)
         for row, value in enumerate(column):
-            if not 0 <= value < math.inf:
+            if 0 <= value < math.inf:
+                continue
+            if source.is_unset(COUNTS, row):
+                kept[row] = 0.0
+            elif source.is_damaged(COUNTS, row):
                 kept[row] = 0.0
                 self.unreadable(source)
         return tuple(kept)
+
+    def _sums(self, source: Source) -> Column:
+        column = source.count(SUMS)
+        total = sum(column)
+        if total == total:  # noqa: PLR0124  NaN
+            return column
+        return tuple(
+            value if value == value or not source.is_unset(SUMS, row) else 0.0  # noqa: PLR0124
+            for row, value in enumerate(column)
+        )
 
     # What is merged otherwise than by a sum
 
@@ -235,24 +249,30 @@ class Table:
         asked = [source for source in sources if source.alive or not live]
         for child in family.children.values():
             row, time_row = child.rows.get("", -1), child.rows.get("time", -1)
-            found = [(value, source) for source in asked if (value := source.gauge(row)) == value]
+            found = [
+                (value, source) for source in asked if (value := source.gauge(row)) is not None
+            ]
             if not found:
                 continue
             numbers = [value for value, _ in found]
+            # Of a maximum or minimum a NaN takes no part, but where there is nothing else.
+            comparable = [value for value in numbers if value == value] or numbers  # noqa: PLR0124
             if mode == "sum":
                 yield child.labels, sum(numbers)
             elif mode == "max":
-                yield child.labels, max(numbers)
+                yield child.labels, max(comparable)
             elif mode == "min":
-                yield child.labels, min(numbers)
+                yield child.labels, min(comparable)
             elif mode == "mostrecent":
-                newest = max(found, key=lambda one: one[1].gauge(time_row))
+                newest = max(found, key=lambda one: one[1].gauge(time_row) or 0.0)
                 yield child.labels, newest[0]
             elif len(sources) == 1 and not sources[0].process:
                 yield child.labels, numbers[0]
             else:
+                # Two labels of one name would cost the scrape.
+                others = [label for label in child.labels if label[0] != "pid"]
                 for value, source in found:
-                    yield tuple(sorted([*child.labels, ("pid", source.process)])), value
+                    yield tuple(sorted([*others, ("pid", source.process)])), value
 
     # What a remainder keeps
 
@@ -280,17 +300,29 @@ class Table:
             for labels, value in self.gauge(family, sources):
                 series = family.series(labels)
                 time_row = family.children[labels].rows.get("time", -1)
-                times = [time for source in sources if (time := source.gauge(time_row)) == time]
+                times = [source.gauge(time_row) or 0.0 for source in sources]
                 yield series, [value, max(times, default=0.0)][: series.slots]
 
     # What only prometheus_client's encoders can write
 
     def quoted(self, sources: list[Source]) -> Iterator[Metric]:
         """The families whose names need quoting."""
-        for family in self.summed:
+        for family in (*self.summed, *self.gauges):
             if family.plain:
                 continue
-            metric = Metric(family.name, family.documentation, family.kind)
+            try:
+                metric = self._quoted(family, sources)
+            except ValueError:
+                # A name that prometheus_client takes for none; the other families are shown.
+                continue
+            yield metric
+
+    def _quoted(self, family: Family, sources: list[Source]) -> Metric:
+        metric = Metric(family.name, family.documentation, family.kind)
+        if family.kind == "gauge":
+            for found, value in self.gauge(family, sources):
+                metric.add_sample(family.name, dict(found), value)
+        else:
             for child in family.children.values():
                 labels = dict(child.labels)
                 numbers = self.now[child.start : child.stop]
@@ -304,13 +336,7 @@ class Table:
                         metric.add_sample(family.name + suffix, labels, value)
                 if child.sum >= 0:
                     metric.add_sample(f"{family.name}_sum", labels, self.now[child.sum])
-            yield metric
-        for family in self.gauges:
-            if not family.plain:
-                metric = Metric(family.name, family.documentation, "gauge")
-                for found, value in self.gauge(family, sources):
-                    metric.add_sample(family.name, dict(found), value)
-                yield metric
+        return metric
 
 
 def _added(rows: int, totals: list[float], columns: list[Column]) -> list[float]:

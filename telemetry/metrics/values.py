@@ -7,7 +7,6 @@ or a library is summed over all workers and keeps its exemplars.
 
 from __future__ import annotations
 
-from math import isnan
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram, Summary, values
@@ -15,8 +14,11 @@ from prometheus_client.registry import REGISTRY
 from prometheus_client.samples import Exemplar
 
 from telemetry.metrics.directory import Series
-from telemetry.metrics.slots import store
-from telemetry.metrics.text import label_text
+from telemetry.metrics.slots import UNSET_BITS, store
+from telemetry.metrics.text import clean, label_text
+
+#: The one NaN that values have: with another payload it might mean that there is no value.
+NAN = float("nan")
 
 
 class SlotValue:
@@ -52,25 +54,38 @@ class SlotValue:
         self._slot = store.slot(series)
 
     def inc(self, amount: float) -> None:
+        if amount != amount:  # noqa: PLR0124  NaN
+            amount = NAN
         with store.lock:
-            value = store.cells[self._slot]
-            store.cells[self._slot] = amount if isnan(value) else value + amount
+            if store.bits[self._slot] == UNSET_BITS:
+                store.cells[self._slot] = 0.0
+            store.cells[self._slot] += amount
 
     def set(self, value: float, timestamp: float | None = None) -> None:
+        if value != value:  # noqa: PLR0124  NaN
+            value = NAN
+        time = timestamp or 0.0
         with store.lock:
-            store.cells[self._slot] = value
             if self._timed:
-                store.cells[self._slot + 1] = timestamp or 0.0
+                store.cells[self._slot + 1] = time
+            store.cells[self._slot] = value
 
     def get(self) -> float:
         """The value in this process."""
-        value = store.cells[self._slot]
-        return 0.0 if isnan(value) else value
+        if store.bits[self._slot] == UNSET_BITS:
+            return 0.0
+        return store.cells[self._slot]
 
     def set_exemplar(self, exemplar: Exemplar) -> None:
         self._exemplar = exemplar
-        labels = label_text(sorted(exemplar.labels.items())).encode()
-        store.set_exemplar(self._slot, labels, exemplar.value, float(exemplar.timestamp or 0))
+        try:
+            labels = sorted((clean(name), clean(text)) for name, text in exemplar.labels.items())
+            value, time = float(exemplar.value), float(exemplar.timestamp or 0)
+        except (TypeError, ValueError, OverflowError):
+            # prometheus_client takes amounts that are no float, as a fraction is.
+            store.count_lost("invalid")
+            return
+        store.set_exemplar(self._slot, label_text(labels).encode(), value, time)
 
     def get_exemplar(self) -> Exemplar | None:
         return self._exemplar

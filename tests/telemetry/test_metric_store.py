@@ -455,11 +455,32 @@ def test_a_folder_that_somebody_removed_costs_the_numbers_of_others(instance: In
 
 
 def test_a_number_that_no_counter_can_have_is_left_out(instance: Instance) -> None:
+    """A NaN by itself can be counted; one with a payload comes from a damaged file."""
     add(HITS, 4)(instance.store)
-    for damage in (float("nan"), float("inf"), -5.0):
+    for damage in (struct.unpack("d", struct.pack("Q", 0x7FF8_0000_0000_1234))[0], -5.0):
         instance.process(add(HITS, damage), end=nothing)
 
     assert instance.value("hits_total", page="a") == 4
+
+
+@pytest.mark.parametrize("amount", [float("nan"), float("inf")])
+def test_what_is_counted_as_no_number_stays_so_and_is_no_damage(
+    instance: Instance, amount: float
+) -> None:
+    damaged: list[str] = []
+    reader = Reader(instance.store, instance.folder)
+    reader.count_unreadable = lambda: damaged.append("file")
+    add(HITS, 4)(instance.store)
+    instance.process(add(HITS, amount), end=killed)
+    instance.process(add(TIMES, amount), end=killed)
+
+    for _ in range(2):
+        found = samples(reader.read(openmetrics=False, exemplar_age=0)[0])
+        assert repr(found["hits_total", frozenset({("page", "a")})]) == repr(amount)
+        assert repr(found["times_sum", frozenset()]) == repr(amount)
+        fold(instance.folder, instance.store)
+    reader.close()
+    assert damaged == []
 
 
 def test_a_full_disk_costs_no_write(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ LINT_ENVIRONMENT := DEMO=1 DATABASE_URL=postgresql://lint@127.0.0.1/lint
 PROGRAMS := monitoring/tools/build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status alerts silence logs clean venv tools test test-quick test-pythons lint format traffic \
-	bench soak drill quiet doctor backup restore lock rules tables dashboards dashboards-preview production-secrets
+.PHONY: help up down status alerts silence logs clean venv tools images test test-quick test-pythons lint format \
+	traffic bench soak drill quiet doctor backup restore lock rules tables dashboards dashboards-preview \
+	production-secrets
 # Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
 export
 
@@ -41,6 +42,9 @@ venv: ## the virtual environment with the pinned requirements
 
 tools: ## build Prometheus, Alertmanager, Jaeger, Caddy and the compose plugin, once for this user; links in .local/bin
 	@$(PYTHON) $(PROGRAMS) --link $${LOCAL_DIR:-.local}/bin
+
+images: venv ## stand-ins for the pinned images, where no registry is (docs/containers.md)
+	@$(RUN) -m scripts.containers.images
 
 test: venv ## lint, then all tests, quick ones first
 	@$(RUN) -m scripts.run_tests

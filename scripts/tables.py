@@ -1,8 +1,8 @@
 """The tables of the docs, written from the code.
 
 ``python -m scripts.tables NAME``, a function of this module: variables, settings, metrics, costs,
-alerts, objectives, burns or dashboards; without a name (``make tables``) all of them are written
-into the pages that show them.
+alerts, objectives, burns, dashboards or stand_ins; without a name (``make tables``) all of them are
+written into the pages that show them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from monitoring.alerts.generate import ALERTS
 from monitoring.alerts.table import FAST_BURN, OBJECTIVES, PERIOD, SLOW_BURN
 from monitoring.render import HERE as MONITORING
 from monitoring.render import seconds
+from scripts.containers.images import BY_REPOSITORY, pinned
 from telemetry.environment import Variable
 from telemetry.metrics.definitions import DEFINITIONS
 from telemetry.settings import VARIABLES as TELEMETRY
@@ -177,7 +178,16 @@ def dashboards() -> str:
     return "\n".join(lines)
 
 
-_ALL = (variables, settings, metrics, costs, alerts, objectives, burns, dashboards)
+def stand_ins() -> str:
+    """Every image that can be made without a registry, and how it differs from the official one."""
+    lines = ["| image | how the stand-in differs from the official one |", "|---|---|"]
+    for image in pinned():
+        stand_in = BY_REPOSITORY[image.partition(":")[0]]
+        lines.append(f"| `{image}` | {stand_in.differs} |")
+    return "\n".join(lines)
+
+
+_ALL = (variables, settings, metrics, costs, alerts, objectives, burns, dashboards, stand_ins)
 TABLES = {each.__name__: each for each in _ALL}
 
 

@@ -52,6 +52,10 @@ def test_the_tables_of_the_stack_are_those_of_the_code(
     assert table() in (ROOT / "docs/monitoring.md").read_text()
 
 
+def test_the_table_of_stand_in_images_is_that_of_the_code() -> None:
+    assert tables.stand_ins() in (ROOT / "docs/containers.md").read_text()
+
+
 def test_the_file_for_uvicorn_is_the_one_that_is_used() -> None:
     assert (ROOT / "config/uvicorn.json").read_text() in (ROOT / "docs/telemetry.md").read_text()
 

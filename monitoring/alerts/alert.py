@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from monitoring.alerts.causes import unless_explained
 from monitoring.alerts.table import JOB, STACK, STACK_TEAM, TEAM, THRESHOLDS
 
 #: Where the links lead as shipped; ``monitoring.render`` puts other addresses in their place.
@@ -43,7 +44,8 @@ class Alert:
     def rule(self) -> dict[str, Any]:
         hold = THRESHOLDS[self.name].hold
         service, team = (STACK, STACK_TEAM) if self.stack else (JOB, TEAM)
-        rule: dict[str, Any] = {"alert": self.name, "expr": " ".join(self.expression.split())}
+        expression = unless_explained(self.name, " ".join(self.expression.split()))
+        rule: dict[str, Any] = {"alert": self.name, "expr": expression}
         if hold != "0m":
             rule["for"] = hold
         rule["labels"] = {

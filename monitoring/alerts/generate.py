@@ -14,6 +14,7 @@ import yaml
 from monitoring.alerts import budget, dependencies, losses, recording, service, stack
 from monitoring.alerts.alert import Alert
 from monitoring.alerts.cases import budget as budget_cases
+from monitoring.alerts.cases import causes as cause_cases
 from monitoring.alerts.cases import dependencies as dependency_cases
 from monitoring.alerts.cases import first_start
 from monitoring.alerts.cases import losses as loss_cases
@@ -41,6 +42,7 @@ CASES: dict[str, tuple[int, list[str], list[Case]]] = {
     "stack": (15, ["stack"], stack_cases.cases()),
     "budget": (60, ["recording", "budget"], budget_cases.fast()),
     "budget-slow": (300, ["recording", "budget"], budget_cases.slow()),
+    "causes": (15, [*ALERTS], cause_cases.cases()),
     "first-start": (15, ["recording", *ALERTS], first_start.cases()),
 }
 

@@ -45,8 +45,11 @@ def reads(expression: str) -> set[str]:
 
 
 def scraped(expression: str) -> bool:
-    """Whether the expression reads what only a shard has."""
-    return any(":" not in name and name != "up" for name in reads(expression))
+    """Whether the expression reads what only a shard has.
+
+    Everybody has ``ALERTS``, about the alerts of their own.
+    """
+    return any(":" not in name and name not in {"up", "ALERTS"} for name in reads(expression))
 
 
 def shard_configuration(shipped: Configuration, number: int, shards: int) -> Configuration:

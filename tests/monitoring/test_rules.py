@@ -34,6 +34,7 @@ BRIEF = {
 }
 #: Metrics of Prometheus, Alertmanager and Jaeger themselves that rules ask for.
 STACK_METRICS = {
+    "ALERTS",
     "up",
     "alertmanager_config_last_reload_successful",
     "alertmanager_notifications_failed_total",
@@ -71,7 +72,7 @@ def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
     if program is None:
         pytest.skip("not built: promtool (make tools)")
     return subprocess.run(
-        [program, *arguments], capture_output=True, text=True, timeout=60, check=False
+        [program, *arguments], capture_output=True, text=True, timeout=180, check=False
     )
 
 

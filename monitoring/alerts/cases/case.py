@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitoring.alerts.alert import GRAFANA, JAEGER
+from monitoring.alerts.causes import CAUSES
 from monitoring.alerts.table import JOB
 from monitoring.render import seconds
 
@@ -41,10 +42,11 @@ class Case:
 
     def test(self, rule: dict[str, Any], step: float) -> dict[str, Any]:
         """The test as promtool reads it. ``step`` is the seconds between two evaluations."""
+        given = self._up() | self.series
         found: dict[str, Any] = {
             "name": f"{self.alert}: {self.title}",
             "interval": self.interval,
-            "input_series": [{"series": k, "values": v} for k, v in self.series.items()],
+            "input_series": [{"series": k, "values": v} for k, v in given.items()],
         }
         firing = f'count(ALERTS{{alertname="{self.alert}", alertstate="firing"}})'
         checks = []
@@ -63,6 +65,11 @@ class Case:
         checks += [_check(text, seconds(at), value) for text, (at, value) in self.values.items()]
         found["promql_expr_test"] = checks
         return found
+
+    def _up(self) -> dict[str, str]:
+        """The service is up where the case does not speak of it: else that explains the alert."""
+        spoken = any(name.startswith("up{") and f'"{JOB}"' in name for name in self.series)
+        return {} if spoken or self.alert not in CAUSES else {series("up"): "1x2000"}
 
     def _expected(self, rule: dict[str, Any], start: float) -> dict[str, Any]:
         # What holds no template is as it stands; what does must be written down in the case.

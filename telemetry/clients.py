@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.functional import LazyObject, empty
 
 from telemetry import settings
+from telemetry.context import WITHOUT_DATABASE, current
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -24,7 +25,7 @@ def client_ip(request: HttpRequest) -> str:
     could be forged. Ports, brackets and zones are left out (``[2001:db8::7]:443``), and IPv4 inside
     IPv6 (``::ffff:192.0.2.7``) is IPv4.
     """
-    remote: str = request.META.get("REMOTE_ADDR") or ""
+    remote = str(request.META.get("REMOTE_ADDR") or "")
     forwarded: str = request.META.get("HTTP_X_FORWARDED_FOR", "")
     if not forwarded and ":" not in remote:
         return remote
@@ -68,10 +69,12 @@ def _is_trusted(address: Address | None, networks: tuple[settings.Network, ...])
     return address is None or any(address in network for network in networks)
 
 
-def loaded_user(request: HttpRequest) -> Any:
-    """The request's user if something already loaded it, else None.
+def loaded_user(request: HttpRequest) -> tuple[Any, bool]:
+    """The key of the request's user, and whether they are staff; ``(None, False)`` where nobody
+    loaded the user.
 
-    Looking at ``request.user`` itself would run a query and make every answer vary by cookie.
+    Looking at ``request.user`` itself would run a query and make every answer vary by cookie. Code
+    of a custom user class runs without access to the database, and may raise.
     """
     known = request.__dict__
     user = known.get("user")
@@ -80,7 +83,15 @@ def loaded_user(request: HttpRequest) -> Any:
         if user is empty:
             user = None
     if user is None:
-        user = known.get("_acached_user") or known.get("_cached_user")
+        user = known.get("_acached_user")
         if user is None:
-            return None
-    return user if getattr(user, "is_authenticated", False) else None
+            user = known.get("_cached_user")
+            if user is None:
+                return None, False
+    token = current.set(WITHOUT_DATABASE)
+    try:
+        if not getattr(user, "is_authenticated", False):
+            return None, False
+        return user.pk, bool(getattr(user, "is_staff", False))
+    finally:
+        current.reset(token)

@@ -53,7 +53,7 @@ class Operation:
         #: The OpenTelemetry span of the whole operation, None while there is none.
         self.span: Any = None
         #: Spans that may still begin in this operation.
-        self.spans_left = settings.get().SPANS_PER_TRACE
+        self.spans_left = 0 if quiet else settings.get().SPANS_PER_TRACE
         #: Fields that ``telemetry.bind`` added to every log line of the operation.
         self.fields: dict[str, Any] = {}
         self.db_queries = 0
@@ -76,7 +76,8 @@ class Operation:
         self.theirs = False
         #: Nothing is kept for its end any more.
         self.finished = False
-        #: What made the work fail: the exception nobody caught, or the database's last one.
+        #: The exception that made the work fail: one that left it, or that a framework turned into
+        #: an answer (see ``telemetry.causes``). An exception that its code caught is none.
         self.error: BaseException | None = None
         #: Why Django refused the request, in its own words.
         self.reason = ""
@@ -85,3 +86,6 @@ class Operation:
 
 
 current: ContextVar[Operation | None] = ContextVar("telemetry_operation", default=None)
+
+#: Current while telemetry runs code of the application that must not reach the database.
+WITHOUT_DATABASE = Operation("", quiet=True)

@@ -17,13 +17,13 @@ def new_correlation_id() -> str:
     return os.urandom(16).hex()
 
 
-def accepted(value: str | None) -> str | None:
+def accepted(value: object) -> str | None:
     """``value`` if it may serve as a correlation ID, else None.
 
     1 to 128 characters of ``[A-Za-z0-9._:-]``. Anything else is not repeated anywhere: it would
     stand in headers, log lines and span attributes.
     """
-    if value and _ACCEPTED.fullmatch(value):
+    if isinstance(value, str) and _ACCEPTED.fullmatch(value):
         return value
     return None
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.core.handlers.asgi import ASGIRequest
-from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
-from telemetry import own_paths, runtime
-from telemetry.context import current
-from telemetry.seen import CLIENT_CLOSED, SeenRequest, size_of
+from telemetry import causes, own_paths, runtime
+from telemetry.seen import CLIENT_CLOSED, SeenRequest, size_of, status_of
 from telemetry.streaming import watch
 
 GetResponse = Callable[[HttpRequest], Any]
@@ -31,7 +28,7 @@ class TelemetryMiddleware:
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
-        got_request_exception.connect(_remember_exception, dispatch_uid="telemetry")
+        causes.install()
         runtime.requests_begin()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
@@ -45,7 +42,7 @@ class TelemetryMiddleware:
         seen.enter()
         try:
             response: HttpResponseBase = self.get_response(request)
-            return self._answered(seen, response)
+            return _answered(seen, response)
         except BaseException as error:
             _end_without_answer(seen, error)
             raise
@@ -61,20 +58,28 @@ class TelemetryMiddleware:
         seen.enter()
         try:
             response: HttpResponseBase = await self.get_response(request)
-            return self._answered(seen, response)
+            return _answered(seen, response)
         except BaseException as error:
             _end_without_answer(seen, error)
             raise
         finally:
             seen.leave()
 
-    def _answered(self, seen: SeenRequest, response: HttpResponseBase) -> HttpResponseBase:
-        seen.add_headers(response)
+
+def _answered(seen: SeenRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Finish the request now or, where its body is streamed, with the body. Never raises: custom
+    users, and response classes that are unlike Django's, must not lose a finished answer."""
+    seen.look_at(response)
+    size = 0
+    try:
         if isinstance(response, StreamingHttpResponse):
             watch(response, seen)
-        else:
-            seen.finish(response.status_code, size_of(response))
-        return response
+            return response
+        size = size_of(response)
+    except Exception:  # noqa: BLE001  logged when the request is finished
+        seen.report("measure the answer to")
+    seen.finish(status_of(response), size)
+    return response
 
 
 def _end_without_answer(seen: SeenRequest, error: BaseException) -> None:
@@ -95,11 +100,3 @@ def _is_cancelled(request: HttpRequest) -> bool:
         # A thread: under ASGI the cancelled task waits for it, under WSGI nobody cancels.
         return isinstance(request, ASGIRequest)
     return task is not None and task.cancelling() > 0
-
-
-def _remember_exception(**_signal: Any) -> None:
-    """Django's word that nobody caught an exception of this request; it is being handled now."""
-    operation = current.get()
-    error = sys.exc_info()[1]
-    if operation is not None and error is not None:
-        operation.error = error

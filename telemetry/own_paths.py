@@ -16,7 +16,10 @@ View = Callable[[HttpRequest], HttpResponse]
 
 def view_of(request: HttpRequest) -> View | None:
     """Who answers this path here, None for every path of the project."""
-    name = settings.get().own_paths.get(request.path_info)
+    try:
+        name = settings.get().own_paths.get(request.path_info)
+    except Exception:  # noqa: BLE001  a path that is no text: Django's resolver reports it
+        return None
     return None if name is None else _VIEWS[name]
 
 

@@ -47,14 +47,20 @@ def begin(operation: Operation, request: HttpRequest, method: str) -> trace.Span
             _tell_correlation(operation, span)
             return span
         link = caller
+    span = begin_root(operation, method)
+    if link is not None and operation.sampled:
+        span.add_link(link)
+    return span
+
+
+def begin_root(operation: Operation, method: str) -> trace.Span:
+    """Begin the span of a trace of its own, and put its ids on the work."""
     span = _tracer.root(method, _SERVER)
     take_ids(operation, span)
     # A trace of our own has a random id, which serves as well.
     if not operation.correlation_id:
         operation.correlation_id = operation.trace_id or new_correlation_id()
     _tell_correlation(operation, span)
-    if link is not None and operation.sampled:
-        span.add_link(link)
     return span
 
 
@@ -133,6 +139,23 @@ def end(operation: Operation, request: HttpRequest, outcome: Outcome) -> None:
         _tracer.hand_over(spans)
 
 
+def end_bare(operation: Operation, outcome: Outcome) -> None:
+    """End the span with its name alone, and hand over those of its statements: for a request of
+    which something cannot be read."""
+    span = operation.span
+    spans, operation.spans = operation.spans, []
+    if not operation.theirs:
+        if type(span) is not LightSpan:
+            span.update_name(outcome.span_name)
+            span.end()
+        elif not span.ended:
+            span.name = outcome.span_name
+            span.ended = perf()
+            spans.append(span)
+    if spans:
+        _tracer.hand_over(spans)
+
+
 def _fixed(request: HttpRequest, outcome: Outcome) -> Fixed:
     meta = request.META
     # The property `scheme` asks Django's settings first, whatever they say; under WSGI this key is
@@ -161,7 +184,7 @@ def _fixed(request: HttpRequest, outcome: Outcome) -> Fixed:
     if outcome.route not in WITHOUT_ROUTE:
         found["http.route"] = outcome.route
     if outcome.method != method:
-        found["http.request.method_original"] = (method or "")[:40]
+        found["http.request.method_original"] = str(method or "")[:40]
     if (number := str(port or "")).isdigit():
         found["server.port"] = int(number)
     made = Fixed({name: value for name, value in found.items() if value != ""})
@@ -172,13 +195,13 @@ def _fixed(request: HttpRequest, outcome: Outcome) -> Fixed:
 
 def _of_this_request(operation: Operation, request: HttpRequest) -> dict[str, Any]:
     meta = request.META
-    found: dict[str, Any] = {"url.path": request.path[:_LONGEST_PATH]}
+    found: dict[str, Any] = {"url.path": str(request.path)[:_LONGEST_PATH]}
     if address := operation.client_ip:
         found["client.address"] = address
     if query := meta.get("QUERY_STRING"):
-        found["url.query"] = mask_text(query[:_LONGEST_PATH])
+        found["url.query"] = mask_text(str(query)[:_LONGEST_PATH])
     if agent := meta.get("HTTP_USER_AGENT"):
-        found["user_agent.original"] = agent[:300]
+        found["user_agent.original"] = str(agent)[:300]
     return found
 
 

@@ -32,6 +32,7 @@ MEMORY_EVERY = 15.0
 
 _started = False
 _deferred = False
+_without_thread = False
 _starting = threading.Lock()
 _server = MetricsServer()
 _collector_runs = process.CollectorRuns()
@@ -65,22 +66,32 @@ def requests_begin() -> None:
 
 def start() -> None:
     """Start what runs beside the requests, once in each process."""
-    global _started
     if _started or _deferred:
         return
-    first = False
     with _starting:
-        if not _started:
-            instance.add_worker()
-            metrics.PROCESS_WORKER_STARTS.child().inc()
-            if problem := checks.alone_among_workers():
-                logger.warning(problem)
-            threading.Thread(target=_refresh, name="telemetry-refresh", daemon=True).start()
-            _started = True
-            first = True
-    if first:
+        begins = not _started and _start_thread()
+    if begins:
+        instance.add_worker()
+        metrics.PROCESS_WORKER_STARTS.child().inc()
+        if problem := checks.alone_among_workers():
+            logger.warning(problem)
         # Outside the lock: a URLconf may load an application of its own.
         outcomes.start_at_zero()
+
+
+def _start_thread() -> bool:
+    """Start the thread. False where a limit on threads forbids it, which must cost no request: the
+    next one tries again."""
+    global _started, _without_thread
+    try:
+        threading.Thread(target=_refresh, name="telemetry-refresh", daemon=True).start()
+    except RuntimeError as error:
+        if not _without_thread:
+            _without_thread = True
+            logger.warning("telemetry could not start its thread (%s)", error)
+        return False
+    _started = True
+    return True
 
 
 def stop() -> None:

@@ -1,9 +1,13 @@
 """One request from its arrival to the end of its answer: span, metrics, log line, headers."""
 
+# ruff: noqa: BLE001  what is caught here is logged when the request is finished
+
 from __future__ import annotations
 
 import logging
+import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -15,12 +19,12 @@ from telemetry.correlation import HEADER, accepted
 from telemetry.db.queries import kept
 from telemetry.logs import request_line
 from telemetry.logs.exceptions import fields_of
-from telemetry.methods import METHODS, known_method
+from telemetry.methods import METHODS, OTHER, known_method
 from telemetry.metrics import definitions as metrics
 from telemetry.metrics.batch import record
 from telemetry.metrics.metric import GaugeChild
 from telemetry.outcomes import Outcome, outcome_of
-from telemetry.routes import endpoint
+from telemetry.routes import UNMATCHED, endpoint
 from telemetry.tracing import here
 
 logger = logging.getLogger(__name__)
@@ -46,39 +50,57 @@ class SeenRequest:
     """What the middleware holds while a request is answered."""
 
     __slots__ = (
+        "_failure",
         "_finished",
         "_in_progress",
         "_tokens",
         "_took",
+        "is_staff",
         "method",
         "operation",
         "request",
         "span",
         "started",
-        "user",
+        "user_id",
     )
 
     def __init__(self, request: HttpRequest) -> None:
         self.started = time.perf_counter_ns()
         self.request = request
-        #: The user, where somebody loaded one before the answer was there.
-        self.user: Any = None
+        #: The key of the user, where the view or a middleware loaded one.
+        self.user_id: Any = None
+        self.is_staff = False
         self._finished = False
+        self._failure: tuple[str, BaseException | None] | None = None
         #: Nanoseconds.
         self._took = 0
         self._tokens: tuple[Any, Any] | None = None
-        method = request.method or ""
-        self.method = method = method if method in METHODS else known_method(method)
-        meta = request.META
-        given = meta.get("HTTP_X_CORRELATION_ID")
-        self.operation = operation = Operation((given and accepted(given)) or "")
+        method = OTHER
+        self.operation = operation = Operation("")
+        try:
+            named = request.method or ""
+            method = named if named in METHODS else known_method(named)
+            meta = request.META
+            given = meta.get("HTTP_X_CORRELATION_ID")
+            operation.correlation_id = (given and accepted(given)) or ""
+            self.span = request_span.begin(operation, request, method)
+            remote = meta.get("REMOTE_ADDR") or ""
+            if "HTTP_X_FORWARDED_FOR" in meta or type(remote) is not str or ":" in remote:
+                remote = client_ip(request)
+            operation.client_ip = remote
+        except Exception:
+            # No server makes such a request; a test or a middleware of the project may.
+            self.report("read")
+            self.span = operation.span or request_span.begin_root(operation, OTHER)
+        self.method = method
         self._in_progress = in_progress = _in_progress.get(method) or _progress_of(method)
         in_progress.inc()
-        remote = meta.get("REMOTE_ADDR") or ""
-        if "HTTP_X_FORWARDED_FOR" in meta or ":" in remote:
-            remote = client_ip(request)
-        operation.client_ip = remote
-        self.span = request_span.begin(operation, request, method)
+
+    def report(self, what: str) -> None:
+        """Remember the failure of telemetry that is being handled; the first one is logged when
+        the request is finished."""
+        if self._failure is None:
+            self._failure = what, sys.exc_info()[1]
 
     def enter(self) -> None:
         """Make this the work that runs now, in this thread or task."""
@@ -88,15 +110,27 @@ class SeenRequest:
         if self._tokens is not None:
             operation, span = self._tokens
             self._tokens = None
-            here.detach(span)
-            current.reset(operation)
+            # A coroutine that is closed by the garbage collector ends in another context.
+            with suppress(ValueError):
+                here.detach(span)
+                current.reset(operation)
 
-    def add_headers(self, response: HttpResponseBase) -> None:
+    def look_at(self, response: HttpResponseBase) -> None:
+        """Take the user that the request loaded, and add our headers. Never raises."""
+        try:
+            self.user_id, self.is_staff = loaded_user(self.request)
+        except Exception:
+            self.report("tell the user of")
+        try:
+            self._add_headers(response)
+        except Exception:
+            self.report("add the headers of")
+
+    def _add_headers(self, response: HttpResponseBase) -> None:
         """``X-Correlation-ID`` and ``Server-Timing`` (W3C Server Timing)."""
         operation = self.operation
-        self.user = loaded_user(self.request)
         timing = f"total;dur={_milliseconds(time.perf_counter_ns() - self.started)}"
-        if self._may_see_database():
+        if settings.debug() or (self.is_staff and settings.get().SERVER_TIMING_DATABASE == "staff"):
             timing += (
                 f', db;dur={_milliseconds(operation.db_time)};desc="{operation.db_queries} queries"'
             )
@@ -111,28 +145,39 @@ class SeenRequest:
             timing = f"{given[1]}, {timing}"
         headers[_TIMING] = ("Server-Timing", timing)
 
-    def _may_see_database(self) -> bool:
-        if settings.debug():
-            return True
-        user = self.user
-        if user is None or settings.get().SERVER_TIMING_DATABASE != "staff":
-            return False
-        return bool(getattr(user, "is_staff", False))
-
     def finish(self, status: int, response_bytes: int) -> None:
-        """Record the request, once: metrics with the trace's exemplar, the span, the log line."""
+        """Record the request, once: metrics with the trace's exemplar, the span, the log line.
+
+        Never raises: the view's work is done and committed, and no failure of telemetry may cost
+        its answer. Each signal is recorded whatever happens to the others.
+        """
         if self._finished:
             return
         self._finished = True
         self._took = time.perf_counter_ns() - self.started
         try:
             outcome = outcome_of(self.method, endpoint(self.request), status)
+        except Exception:
+            self.report("find the route of")
+            outcome = outcome_of(self.method, UNMATCHED, status)
+        try:
             self._count(outcome)
+        except Exception:
+            self.report("count")
+        try:
             request_span.end(self.operation, self.request, outcome)
+        except Exception:
+            self.report("end the span of")
+            with suppress(Exception):  # reported already
+                request_span.end_bare(self.operation, outcome)
+        try:
             self._log(outcome, response_bytes)
         except Exception:
-            # The view's work is done and committed: no failure of ours may cost its answer.
-            logger.exception("telemetry could not record a request")
+            self.report("log")
+        if self._failure is not None:
+            what, error = self._failure
+            self._failure = None
+            logger.error("telemetry could not %s a request", what, exc_info=error)
 
     def _count(self, outcome: Outcome) -> None:
         operation = self.operation
@@ -169,14 +214,13 @@ class SeenRequest:
         if not request_line.enabled(level):
             return
         request = self.request
-        user = self.user
         values = (
             request.path[:_LONGEST_PATH],
             status,
             self._took,
             operation.db_queries,
             operation.db_time,
-            None if user is None else user.pk,
+            self.user_id,
             operation.client_ip,
             response_bytes,
         )
@@ -214,3 +258,12 @@ def _milliseconds(nanoseconds: int) -> str:
 def size_of(response: HttpResponseBase) -> int:
     """Bytes of a body that is there as a whole."""
     return len(response.content) if isinstance(response, HttpResponse) else 0
+
+
+def status_of(response: HttpResponseBase) -> int:
+    """The status code, 500 where it is no number: a server cannot send that either."""
+    try:
+        status = response.status_code
+        return status if type(status) is int else int(status)
+    except Exception:
+        return 500

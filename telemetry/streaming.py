@@ -78,7 +78,7 @@ class _Body(_Watched):
             raise
         finally:
             self._seen.leave()
-        self._bytes += len(piece)
+        self._bytes += _length(piece)
         return piece
 
 
@@ -96,7 +96,7 @@ class _AsyncBody(_Watched):
                     break
                 finally:
                     self._seen.leave()
-                self._bytes += len(piece)
+                self._bytes += _length(piece)
                 yield piece
         except Exception as error:
             self._seen.operation.error = error
@@ -106,3 +106,8 @@ class _AsyncBody(_Watched):
             self._end(CLIENT_CLOSED)
             raise
         self._end(self._status)
+
+
+def _length(piece: Any) -> int:
+    """Bytes of a piece; a response class of the project may have others than Django's bytes."""
+    return len(piece) if isinstance(piece, bytes | str | bytearray | memoryview) else 0

@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from telemetry.context import Operation, current
+from telemetry.context import WITHOUT_DATABASE, Operation, current
 from telemetry.db import repeated
 from telemetry.db.statements import Statement, statement
 from telemetry.logs.exceptions import message_of
@@ -53,11 +53,18 @@ _CLIENT = SpanKind.CLIENT
 _clock = time.perf_counter_ns
 
 
+def refuse_without_database(operation: Operation) -> None:
+    """Raise RuntimeError where telemetry itself runs code of the application."""
+    if operation is WITHOUT_DATABASE:
+        raise RuntimeError("telemetry runs no statement to look at a request's user")
+
+
 @contextmanager
 def measured(read: Statement, connection: Any) -> Iterator[None]:
     """What :func:`run_query` does, around anything else that goes to the database."""
     operation = current.get()
     if operation is not None and operation.quiet:
+        refuse_without_database(operation)
         yield
         return
     parent = _recorded(operation, connection)
@@ -77,6 +84,7 @@ def run_query(execute: Execute, sql: Any, params: Any, many: bool, context: dict
     """
     operation = current.get()
     if operation is not None and operation.quiet:
+        refuse_without_database(operation)
         return execute(sql, params, many, context)
     read = statement(sql)
     connection = context["connection"]
@@ -182,7 +190,7 @@ def _tell_failed(  # noqa: PLR0917
     """The same for one that failed; what is no failure of it, as a cancelled task, is not said."""
     ended = _clock()
     if isinstance(error, Exception):
-        _count_error(operation, read, connection, error)
+        _count_error(read, connection, error)
         if parent is not None and may_begin_span(operation):
             fixed = _fixed(read, connection)
             span = _tracer.start(read.summary, _CLIENT, parent, fixed, started)
@@ -246,19 +254,14 @@ def children_of(read: Statement) -> tuple[CounterChild, HistogramChild]:
     return children
 
 
-def _count_error(
-    operation: Operation | None, read: Statement, connection: Any, error: Exception
-) -> None:
+def _count_error(read: Statement, connection: Any, error: Exception) -> None:
     kind = driver_error(error)
     metrics.DATABASE_ERRORS.child(read.operation, read.table, kind).inc()
     metrics.DATABASE_QUERY_FAILURES.child(connection.alias).inc()
-    if isinstance(error, OperationalError | InterfaceError):
-        if operation is not None:
-            operation.error = error
-        if _lost(connection):
-            # Nobody asked for a connection here, yet one was needed and is gone.
-            metrics.DATABASE_CONNECTIONS.child(connection.alias).inc()
-            count_connection_error(connection.alias, kind)
+    if isinstance(error, OperationalError | InterfaceError) and _lost(connection):
+        # Nobody asked for a connection here, yet one was needed and is gone.
+        metrics.DATABASE_CONNECTIONS.child(connection.alias).inc()
+        count_connection_error(connection.alias, kind)
 
 
 def count_connection_error(alias: str, kind: str) -> None:

@@ -93,8 +93,11 @@ def _as_text(sql: object) -> str:
     """psycopg's ``SQL`` and ``Composed`` objects show themselves, their literals included."""
     if isinstance(sql, bytes):
         return sql[:_LOOKED_AT].decode("utf-8", "replace")
-    as_string = getattr(sql, "as_string", None)
-    return str(as_string(None)) if callable(as_string) else str(sql)
+    try:
+        as_string = getattr(sql, "as_string", None)
+        return str(as_string(None)) if callable(as_string) else str(sql)
+    except Exception:  # noqa: BLE001  psycopg2's objects need a connection: no text, but counted
+        return ""
 
 
 def _read(text: str) -> Statement:

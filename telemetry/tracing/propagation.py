@@ -23,12 +23,12 @@ _MEMBER = re.compile(
 )
 
 
-def extract(traceparent: str | None, tracestate: str | None) -> trace.SpanContext | None:
+def extract(traceparent: object, tracestate: object) -> trace.SpanContext | None:
     """The caller's span context, None when the header is absent or broken."""
-    if not traceparent or len(traceparent) > 256:
+    if not isinstance(traceparent, str) or not traceparent or len(traceparent) > 256:
         return None
     carrier = {"traceparent": traceparent}
-    if tracestate and _is_whole(tracestate):
+    if isinstance(tracestate, str) and tracestate and _is_whole(tracestate):
         carrier["tracestate"] = tracestate
     found = trace.get_current_span(_propagator.extract(carrier, Context())).get_span_context()
     return found if found.is_valid else None

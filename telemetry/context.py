@@ -27,6 +27,7 @@ class Operation:
         "error",
         "fields",
         "finished",
+        "outlived",
         "pending",
         "quiet",
         "reason",
@@ -37,9 +38,15 @@ class Operation:
         "span_id",
         "spans",
         "spans_left",
+        "spans_renewed_at",
         "theirs",
         "trace_id",
     )
+
+    # Of an operation that reached its limit of spans, and unset in others: when the limit is
+    # renewed (``time.monotonic``), and whether that was done for what outlived the operation.
+    spans_renewed_at: float
+    outlived: bool
 
     def __init__(self, correlation_id: str, *, quiet: bool = False) -> None:
         #: As on the ``X-Correlation-ID`` header.

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from telemetry.logs.request_line import Template
+from telemetry.methods import OTHER
 from telemetry.metrics import definitions as metrics
 from telemetry.metrics.metric import CounterChild
 from telemetry.metrics.slots import store
@@ -46,7 +47,7 @@ class Outcome:
         self.route = route
         self.status = status
         self.line = Template(method, route, status)
-        self.span_name = method if route in WITHOUT_ROUTE else f"{method} {route}"
+        self.span_name = _span_name(method, route)
         # A rate of errors is 0 and not absent until the first one comes.
         metrics.HTTP_REQUESTS.child(method, route, "500")
         self.requests = metrics.HTTP_REQUESTS.child(method, route, str(status))
@@ -58,6 +59,13 @@ class Outcome:
         self.db_seconds = metrics.HTTP_REQUEST_DATABASE_SECONDS.child(method, route)
         #: Attributes of their spans, by what else is the same in nearly all of them.
         self.fixed: dict[tuple[Any, ...], Fixed] = {}
+
+
+def _span_name(method: str, route: str) -> str:
+    """As OpenTelemetry's instrumentation names it: ``HTTP`` where the method is none of HTTP's."""
+    if method == OTHER:
+        return "HTTP"
+    return method if route in WITHOUT_ROUTE else f"{method} {route}"
 
 
 _outcomes: dict[tuple[str, str, int], Outcome] = {}

@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
@@ -17,10 +16,11 @@ from telemetry.context import Operation, current
 from telemetry.correlation import HEADER
 from telemetry.logs.exceptions import message_of
 from telemetry.logs.masking import mask_text
-from telemetry.methods import known_method
+from telemetry.methods import OTHER, known_method
 from telemetry.metrics import definitions as metrics
 from telemetry.tracing import propagation
 from telemetry.tracing.limits import may_begin_span, tracer_holds_it
+from telemetry.tracing.suppression import is_http_suppressed
 
 #: Different hosts that get series of their own in one process; more are ``other``.
 _MOST_HOSTS = 50
@@ -43,9 +43,7 @@ def install() -> None:
     @functools.wraps(original)
     def send(self: requests.Session, request: requests.PreparedRequest, **kwargs: Any) -> Any:
         operation = current.get()
-        if (operation is not None and operation.quiet) or context_api.get_value(
-            "suppress_instrumentation"
-        ):
+        if (operation is not None and operation.quiet) or is_http_suppressed():
             return original(self, request, **kwargs)
         return _send(original, self, request, kwargs)
 
@@ -124,7 +122,7 @@ def _span(operation: Any, method: str, address: str, parts: Any) -> Any:
     if not tracer_holds_it() and not may_begin_span(operation):
         return nullcontext(trace.INVALID_SPAN)
     attributes: dict[str, Any] = {
-        "http.request.method": method,
+        "http.request.method": "_OTHER" if method == OTHER else method,
         "url.full": mask_text(_without_login(address)),
         "server.address": parts.hostname or "",
     }
@@ -132,7 +130,7 @@ def _span(operation: Any, method: str, address: str, parts: Any) -> Any:
     if port:
         attributes["server.port"] = port
     return _tracer.start_as_current_span(
-        method,
+        "HTTP" if method == OTHER else method,
         kind=SpanKind.CLIENT,
         attributes=attributes,
         record_exception=False,

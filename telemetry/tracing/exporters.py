@@ -8,14 +8,16 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
 from opentelemetry.util.re import parse_env_headers
 
 from telemetry import settings
 from telemetry.environment import Variable, WrongEnvironmentError
 from telemetry.tracing.convert import ConvertingExporter
-from telemetry.tracing.otlp_exporter import OtlpExporter
+from telemetry.tracing.otlp_exporter import DropCounter, OtlpExporter, not_counted
 
 
 def check() -> None:
@@ -31,7 +33,7 @@ def check() -> None:
                 protocol.in_force().name,
                 "is grpc, which needs the package opentelemetry-exporter-otlp-proto-grpc",
             ) from None
-    elif _endpoint().startswith("https:"):
+    elif _endpoint().lower().startswith("https:"):
         _tls()
 
 
@@ -51,18 +53,17 @@ def resource() -> Resource:
     return Resource.create({"service.name": settings.service_name()})
 
 
-def make() -> Exporter | None:
-    """The exporter in force, None for no export. Called once in each process that exports."""
+def make(count_dropped: DropCounter = not_counted) -> Exporter | None:
+    """The exporter in force, None for no export. Called once in each process that exports.
+
+    ``count_dropped`` is told of spans that cannot be encoded.
+    """
     chosen = settings.traces_exporter()
     if chosen == "none":
         return None
-    if (
-        chosen == "otlp"
-        and settings.span_source() != "sdk"
-        and settings.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL.read() != "grpc"
-    ):
-        return _otlp()
-    return ConvertingExporter(_of_the_sdk(chosen), resource())
+    if chosen == "otlp" and settings.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL.read() != "grpc":
+        return _otlp(count_dropped)
+    return ConvertingExporter(_of_the_sdk(chosen), resource(), count_dropped)
 
 
 def _endpoint() -> str:
@@ -71,15 +72,22 @@ def _endpoint() -> str:
     return endpoint or f"{base}/v1/traces"
 
 
-def _otlp() -> OtlpExporter:
+def _encode_of_the_sdk(spans: Sequence[ReadableSpan]) -> bytes:
+    encoded: bytes = encode_spans(spans).SerializeToString()
+    return encoded
+
+
+def _otlp(count_dropped: DropCounter) -> OtlpExporter:
     endpoint = _endpoint()
     return OtlpExporter(
         endpoint,
         resource().attributes,
         headers=parse_env_headers(settings.OTEL_EXPORTER_OTLP_TRACES_HEADERS.read(), liberal=True),
         timeout=settings.OTEL_EXPORTER_OTLP_TRACES_TIMEOUT.read(),
-        compress=settings.OTEL_EXPORTER_OTLP_TRACES_COMPRESSION.read() == "gzip",
-        context=_tls() if endpoint.startswith("https:") else None,
+        compression=settings.OTEL_EXPORTER_OTLP_TRACES_COMPRESSION.read(),
+        context=_tls() if endpoint.lower().startswith("https:") else None,
+        encode=_encode_of_the_sdk if settings.span_source() == "sdk" else None,
+        count_dropped=count_dropped,
     )
 
 
@@ -114,13 +122,9 @@ def _of_the_sdk(chosen: str) -> SpanExporter:
         from telemetry.tracing.jaeger_agent import exporter
 
         return exporter()
-    if settings.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL.read() == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (
-            OTLPSpanExporter as GrpcSpanExporter,
-        )
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (
+        OTLPSpanExporter as GrpcSpanExporter,
+    )
 
-        grpc: SpanExporter = GrpcSpanExporter()
-        return grpc
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-    return OTLPSpanExporter()
+    grpc: SpanExporter = GrpcSpanExporter()
+    return grpc

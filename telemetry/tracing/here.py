@@ -42,3 +42,43 @@ def with_span(span: Span) -> Context:
     """What is current, and the span."""
     outside = get()
     return Context({**outside, SPAN: span} if outside else {SPAN: span})
+
+
+#: The block that made a context the current one.
+_BLOCK = api.create_key("telemetry-block")
+
+
+class Block:
+    """Makes a span the current one until :meth:`leave`, wherever and in whatever order that comes.
+
+    A block inside a generator may be left in another context than it was entered in: another task
+    closes an asynchronous generator, the garbage collector one that nobody reads to its end. A
+    token of ``contextvars`` raises ValueError there. Of two generators that are read in turns the
+    first may end first, and what was current before it must not come back while the second runs.
+    """
+
+    __slots__ = ("_left", "_outside")
+    _outside: Context
+    _left: bool
+
+    def __init__(self, span: Span) -> None:
+        outside = get()
+        if isinstance(enclosing := outside.get(_BLOCK), Block):
+            # Without this, generators read in turns would make a chain that never ends.
+            enclosing._outside = _open(enclosing._outside)  # noqa: SLF001
+        self._outside = outside
+        self._left = False
+        attach(Context({**outside, SPAN: span, _BLOCK: self}))
+
+    def leave(self) -> None:
+        """Make current what was so before, unless this block is not the current one here."""
+        self._left = True
+        if get().get(_BLOCK) is self:
+            attach(_open(self._outside))
+
+
+def _open(context: Context) -> Context:
+    """Return ``context``, or the one around it while its block was left."""
+    while isinstance(block := context.get(_BLOCK), Block) and block._left:  # noqa: SLF001
+        context = block._outside  # noqa: SLF001
+    return context

@@ -17,19 +17,21 @@ _spans: list[bytes] = []
 
 
 def new_trace_id() -> bytes:
-    try:
-        return _traces.pop()
-    except IndexError:
-        _traces.extend(_fresh(_TRACE))
-        return _traces.pop()
+    while True:
+        try:
+            return _traces.pop()
+        except IndexError:
+            # Others may take all of them in the meantime.
+            _traces.extend(_fresh(_TRACE))
 
 
 def new_span_id() -> bytes:
-    try:
-        return _spans.pop()
-    except IndexError:
-        _spans.extend(_fresh(_SPAN))
-        return _spans.pop()
+    while True:
+        try:
+            return _spans.pop()
+        except IndexError:
+            # Others may take all of them in the meantime.
+            _spans.extend(_fresh(_SPAN))
 
 
 #: One of the ids that are left. They raise IndexError where none is: then ask the functions above.

@@ -10,6 +10,7 @@ from opentelemetry import trace
 from telemetry.context import Operation
 from telemetry.tracing.light import LightProvider
 from telemetry.tracing.provider import processor
+from telemetry.tracing.span_limit import take_span
 
 
 def tracer_holds_it() -> bool:
@@ -19,10 +20,7 @@ def tracer_holds_it() -> bool:
 
 def may_begin_span(operation: Operation | None) -> bool:
     """Whether one more span may begin; one that may not is counted as dropped."""
-    if operation is None:
+    if operation is None or take_span(operation):
         return True
-    if operation.spans_left < 1:
-        processor.count_dropped("span_limit", 1)
-        return False
-    operation.spans_left -= 1
-    return True
+    processor.count_dropped("span_limit", 1)
+    return False

@@ -13,8 +13,10 @@ from typing import Any
 
 from opentelemetry.trace import SpanKind, StatusCode
 
+from telemetry.tracing.correlate import ATTRIBUTE
 from telemetry.tracing.ids import new_span_id, next_span_id
 from telemetry.tracing.light import Event, Fixed, LightSpan, LightTracer, WholeSpan, unfolded
+from telemetry.tracing.values import unix_nanoseconds
 
 #: Trace id, span id, parent's span id, start and end, each behind its tag.
 _CHILD = struct.Struct("<2s16s2s8s2s8sBQBQ").pack
@@ -37,13 +39,15 @@ _KIND = {
     SpanKind.PRODUCER: b"\x30\x04",
     SpanKind.CONSUMER: b"\x30\x05",
 }
-#: Field 16, fixed32: sampled, and bit 8 says that bit 9 tells whether the parent is remote.
-_FLAGS = b"\x85\x01\x01\x01\x00\x00"
-_FLAGS_REMOTE = b"\x85\x01\x01\x03\x00\x00"
+#: Field 16, fixed32: the trace flags, and bit 8 says that bit 9 tells whether the parent is remote.
+_FLAGS = [b"\x85\x01" + bytes((flags, 1, 0, 0)) for flags in range(256)]
+_FLAGS_REMOTE = [b"\x85\x01" + bytes((flags, 3, 0, 0)) for flags in range(256)]
 
 #: Texts that come again; those of other keys differ with every request.
 _KEPT_KEYS = frozenset({"user_agent.original", "client.address", "error.type"})
 _MOST_KEPT = 4096
+#: Longer texts are not kept: together they would take hundreds of megabytes.
+_LONGEST_KEPT = 512
 _kept: dict[Any, bytes] = {}
 _last_correlation = ("", b"")
 #: By tag, key and length: an attribute up to its text.
@@ -97,6 +101,8 @@ def any_value(value: Any) -> bytes:  # noqa: PLR0911  one for each kind of value
         return field(b"\x3a", value)
     if value is None:
         return b""
+    if isinstance(value, Mapping):
+        return field(b"\x32", attributes_of(b"\x0a", value))
     return field(b"\x2a", b"".join(field(b"\x0a", any_value(item)) for item in value))
 
 
@@ -142,6 +148,8 @@ def _keep(attribute: tuple[bytes, str, Any]) -> bytes:
 
 
 def _remember(key: Any, encoded: bytes) -> None:
+    if len(encoded) > _LONGEST_KEPT:
+        return
     if len(_kept) >= _MOST_KEPT:
         _kept.clear()
     _kept[key] = encoded
@@ -200,12 +208,14 @@ def _fields(spans: Sequence[LightSpan | WholeSpan], offset: int) -> Scopes:
         if not isinstance(span, tuple):
             _scope(scopes, span.tracer).append(span_field(span, offset))
             continue
-        tracer, name, kind, trace_id, parent_id, correlation_id, fixed, started, ended = span
+        tracer, name, kind, trace_id, parent_id, correlation_id, fixed, flags, started, ended = span
         if tracer is not scope:
             scope, pieces = tracer, _scope(scopes, tracer)
         if parent_id is not parent or correlation_id is not correlation or trace_id is not trace:
             trace, parent, correlation = trace_id, parent_id, correlation_id
-            shared_with_siblings = _SIBLINGS(_FLAGS, b"\x0a\x10", trace_id, b"\x22\x08", parent_id)
+            shared_with_siblings = _SIBLINGS(
+                _FLAGS[flags], b"\x0a\x10", trace_id, b"\x22\x08", parent_id
+            )
             tail = _correlation(correlation_id) if correlation_id else b""
         same = fixed.name is name and fixed.kind is kind
         shared = fixed.encoded if same else _fixed(fixed, name, kind)
@@ -230,7 +240,10 @@ def _fields(spans: Sequence[LightSpan | WholeSpan], offset: int) -> Scopes:
 
 def span_field(span: LightSpan, offset: int) -> bytes:
     """A span as field 2 of ScopeSpans; ``offset`` makes dates of its times."""
-    start, end = span.started + offset, span.ended + offset
+    start, end = span.started, span.ended
+    # As unix_nanoseconds() does it.
+    start = start + offset if start >= 0 else ~start
+    end = end + offset if end >= 0 else ~end
     if span.parent_id:
         body = _CHILD(
             b"\x0a\x10", span.trace_id, b"\x12\x08", span.span_id, b"\x22\x08", span.parent_id,
@@ -238,22 +251,29 @@ def span_field(span: LightSpan, offset: int) -> bytes:
         )  # fmt: skip
     else:
         body = _ROOT(b"\x0a\x10", span.trace_id, b"\x12\x08", span.span_id, 0x39, start, 0x41, end)
-    fixed = span.fixed
+    fixed, attributes, correlation_id = span.fixed, span.set_attribute_values, span.correlation_id
     if fixed is None:
         body += _name(span.name) + _KIND[span.kind]
     else:
         same = fixed.name is span.name and fixed.kind is span.kind
         body += fixed.encoded if same else _fixed(fixed, span.name, span.kind)
-    if span.attributes:
-        body += attributes_of(b"\x4a", span.attributes)
-    if correlation_id := span.correlation_id:
+    if attributes:
+        body += attributes_of(b"\x4a", attributes)
+        if ATTRIBUTE in attributes:
+            # User code's own; no key may come twice.
+            correlation_id = ""
+    if correlation_id:
         told = _last_correlation
         body += told[1] if told[0] is correlation_id else _correlation(correlation_id)
-    body += _FLAGS_REMOTE if span.parent_remote else _FLAGS
-    if span.events or span.links or span.status is not _UNSET or span.trace_state:
+    body += (_FLAGS_REMOTE if span.parent_remote else _FLAGS)[span.flags]
+    if span.set_events or span.set_links or span.status_code is not _UNSET or span.trace_state:
         body += _rest(span, offset)
     if span.dropped_attributes:
         body += b"\x50" + varint(span.dropped_attributes)
+    if span.dropped_events:
+        body += b"\x60" + varint(span.dropped_events)
+    if span.dropped_links:
+        body += b"\x70" + varint(span.dropped_links)
     length = len(body)
     if length < _TWO_BYTES:
         return (_heads.get(length) or _head(length)) + body
@@ -265,10 +285,8 @@ def _rest(span: LightSpan, offset: int) -> bytes:
     parts = []
     if span.trace_state:
         parts.append(field(b"\x1a", text(span.trace_state.to_header())))
-    parts += [field(b"\x5a", _event(event, offset)) for event in span.events]
-    if span.dropped_events:
-        parts.append(b"\x60" + varint(span.dropped_events))
-    for link in span.links:
+    parts += [field(b"\x5a", _event(event, offset)) for event in span.set_events]
+    for link in span.set_links:
         context = link.context
         told = b"\x0a\x10" + context.trace_id.to_bytes(16, "big")
         told += b"\x12\x08" + context.span_id.to_bytes(8, "big")
@@ -279,15 +297,17 @@ def _rest(span: LightSpan, offset: int) -> bytes:
         remote = 3 if context.is_remote else 1
         told += b"\x35" + bytes((int(context.trace_flags) & 0xFF, remote, 0, 0))
         parts.append(field(b"\x6a", told))
-    if span.status is not StatusCode.UNSET:
+    if span.status_code is not StatusCode.UNSET:
         status = field(b"\x12", text(span.description)) if span.description else b""
-        status += b"\x18" + varint(span.status.value)
+        status += b"\x18" + varint(span.status_code.value)
         parts.append(field(b"\x7a", status))
     return b"".join(parts)
 
 
 def _event(event: Event, offset: int) -> bytes:
-    told = _EVENT_TIME(0x09, event.time + offset) + field(b"\x12", text(event.name))
+    told = _EVENT_TIME(0x09, unix_nanoseconds(event.time, offset)) + field(
+        b"\x12", text(event.name)
+    )
     return told + attributes_of(b"\x1a", event.attributes)
 
 

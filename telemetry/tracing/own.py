@@ -8,7 +8,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Tracer
 
-from telemetry.tracing.light import Fixed, LightSpan, LightTracer, WholeSpan, epoch_offset
+from telemetry.tracing.light import Fixed, LightSpan, LightTracer, WholeSpan
+from telemetry.tracing.values import epoch_offset
 
 #: Lets light spans that ended be exported, those of one piece of work together.
 HandOver = Callable[[list[LightSpan | WholeSpan]], None]

@@ -13,8 +13,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 
-from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
@@ -24,6 +24,7 @@ from telemetry.context import Operation, current
 from telemetry.tracing import exporters
 from telemetry.tracing.convert import ConvertingExporter
 from telemetry.tracing.light import LightSpan, WholeSpan
+from telemetry.tracing.suppression import suppressed
 
 logger = logging.getLogger(__name__)
 
@@ -32,21 +33,32 @@ DropCounter = Callable[[str, int], None]
 
 AnySpan = LightSpan | WholeSpan | ReadableSpan
 
-_SUPPRESS = "suppress_instrumentation"
+#: Seconds between two exports at least, where ``OTEL_BSP_SCHEDULE_DELAY`` is 0.
+_SHORTEST_DELAY = 0.01
 
 
 def _nobody_counts(reason: str, spans: int) -> None:
     """Until somebody connects a counter."""
 
 
+def _nothing_more() -> None:
+    """Until a provider has processors of others."""
+
+
 class QueueProcessor(SpanProcessor):
     """Queues ended spans and exports them from a thread of each process.
 
     ``on_end`` appends to a deque and never waits. A full queue drops the newest span.
+
+    A span may end in a signal handler or in a finalizer (``__del__``), which Python runs in the
+    middle of anything, of these methods too: what adds a span takes no lock that could be taken
+    already, and each change of what is shared is one step.
     """
 
     def __init__(self) -> None:
         self.count_dropped: DropCounter = _nobody_counts
+        #: Called once, when the export ends.
+        self.at_shutdown: Callable[[], None] = _nothing_more
         self._exporter: exporters.Exporter | None = None
         self._chosen = False
         # Made on import, when a wrong variable cannot be told well: reset() reads them.
@@ -63,12 +75,13 @@ class QueueProcessor(SpanProcessor):
         """Begin anew: when the settings are there, or change, and in a child after a fork."""
         self._limit = settings.OTEL_BSP_MAX_QUEUE_SIZE.read()
         self._batch = min(settings.OTEL_BSP_MAX_EXPORT_BATCH_SIZE.read(), self._limit)
-        self._delay = settings.OTEL_BSP_SCHEDULE_DELAY.read() / 1000
+        self._delay = max(settings.OTEL_BSP_SCHEDULE_DELAY.read() / 1000, _SHORTEST_DELAY)
         self._begin()
 
     def _begin(self) -> None:
         self._queue: deque[AnySpan] = deque()
-        self._wake = threading.Event()
+        # The one way to wake a thread that is documented to be reentrant; an Event has a lock.
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._exporting = threading.Lock()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -84,7 +97,7 @@ class QueueProcessor(SpanProcessor):
 
     def use(self, exporter: SpanExporter) -> None:
         """Export to this one instead of the environment's choice."""
-        self._exporter = ConvertingExporter(exporter, exporters.resource())
+        self._exporter = ConvertingExporter(exporter, exporters.resource(), self.dropped)
         self._chosen = True
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -103,10 +116,12 @@ class QueueProcessor(SpanProcessor):
             self.count_dropped("queue_full", 1)
             return
         self._queue.append(span)
-        if self._thread is None:
+        if self._has_stopped():
+            self._take_back(span)
+        elif self._thread is None:
             self._start()
         elif len(self._queue) == self._batch:
-            self._wake.set()
+            self._wake.put(None)
 
     def add_all(self, spans: Sequence[AnySpan]) -> None:
         """Take spans that ended and are sampled, the whole of one piece of work."""
@@ -116,49 +131,86 @@ class QueueProcessor(SpanProcessor):
                 self.add(span)
             return
         self._queue.extend(spans)
-        if waiting < self._batch <= waiting + len(spans):
-            self._wake.set()
+        if self._has_stopped():
+            for span in spans:
+                self._take_back(span)
+        elif waiting < self._batch <= waiting + len(spans):
+            self._wake.put(None)
+
+    def _has_stopped(self) -> bool:
+        """Asked again after a span was added: another thread may have stopped the export."""
+        return self._stopped
+
+    def _take_back(self, span: AnySpan) -> None:
+        """The export ended while the span was added: count it, unless it was exported after all."""
+        try:
+            self._queue.remove(span)
+        except ValueError:
+            return
+        self.count_dropped("shutdown", 1)
 
     def _start(self) -> None:
-        with self._starting:
-            if self._thread is None and not self._stopped:
-                self._thread = threading.Thread(
-                    target=self._run, name="telemetry-span-export", daemon=True
-                )
-                self._thread.start()
-                # For a process that nobody tells to stop: a command, a script, and a child of
-                # multiprocessing, which ends without what atexit knows.
-                atexit.register(self.shutdown)
-                multiprocessing.util.Finalize(None, self.shutdown, exitpriority=0)
+        if not self._starting.acquire(blocking=False):
+            # Another thread starts it, or this one does: then we are in the middle of that.
+            return
+        try:
+            if self._thread is not None or self._stopped:
+                return
+            thread = threading.Thread(target=self._run, name="telemetry-span-export", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # The interpreter ends, or the system has no more threads. What waits is exported
+                # at the end of the process, or by the next span that finds a thread.
+                return
+            self._thread = thread
+            # For a process that nobody tells to stop: a command, a script, and a child of
+            # multiprocessing, which ends without what atexit knows.
+            atexit.register(self.shutdown)
+            multiprocessing.util.Finalize(None, self.shutdown, exitpriority=0)
+        finally:
+            self._starting.release()
 
     def _run(self) -> None:
         # The exporter's own HTTP calls are no work of the service: no spans, no metrics.
         current.set(Operation("", quiet=True))
-        context_api.attach(context_api.set_value(_SUPPRESS, True))
-        while not self._stopped:
-            self._wake.wait(self._delay)
-            self._wake.clear()
-            self._export_all()
+        wake = self._wake
+        with suppressed():
+            while not self._stopped:
+                try:
+                    wake.get(timeout=self._delay)
+                    while True:
+                        wake.get_nowait()
+                except Empty:
+                    pass
+                self._export_all()
 
     def _export_all(self, deadline: float | None = None) -> bool:
-        with self._exporting:
+        """Export what waits; False where that was not done by the deadline."""
+        seconds = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+        if not self._exporting.acquire(timeout=seconds):
+            return False
+        try:
             while self._queue:
                 if deadline is not None and time.monotonic() > deadline:
                     return False
-                many = min(len(self._queue), self._batch)
-                take = self._queue.popleft
+                spans: list[AnySpan] = []
                 try:
-                    spans = [take() for _ in range(many)]
+                    while len(spans) < self._batch:
+                        spans.append(self._queue.popleft())
                 except IndexError:
-                    # A shutdown that may not wait longer has emptied and counted it.
-                    return False
-                self._export(spans)
+                    # That was all; or a shutdown that may not wait longer took the rest.
+                    pass
+                if spans:
+                    self._export(spans)
+        finally:
+            self._exporting.release()
         return True
 
     def _export(self, spans: list[AnySpan]) -> None:
         try:
             if not self._chosen:
-                self._exporter = exporters.make()
+                self._exporter = exporters.make(self.dropped)
                 self._chosen = True
                 if self._stopped and self._exporter is not None:
                     self._exporter.stop_retrying()
@@ -166,6 +218,7 @@ class QueueProcessor(SpanProcessor):
                 return
             refused = self._exporter.export(spans)
         except Exception as error:  # noqa: BLE001  an exporter's failure must not end the thread
+            lost = getattr(error, "spans", None)
             problem = f"{type(error).__name__}: {error}"
         else:
             if refused:
@@ -174,7 +227,7 @@ class QueueProcessor(SpanProcessor):
                 logger.info("spans are exported again")
             self._failing = False
             return
-        self.count_dropped("export_failed", len(spans))
+        self.count_dropped("export_failed", len(spans) if lost is None else lost)
         if not self._failing:
             self._failing = True
             logger.warning(
@@ -193,17 +246,28 @@ class QueueProcessor(SpanProcessor):
         """Whether spans wait, or are on their way: those have left the queue."""
         return bool(self._queue) or self._exporting.locked()
 
-    def _flush(self, seconds: float) -> bool:
-        """Export what waits, in a thread so that a hanging receiver cannot hold the caller."""
+    def _flush(self, seconds: float | None) -> bool:
+        """Export what waits, in a thread so that a hanging receiver cannot hold the caller.
+
+        None for no limit but the exporter's own, which holds for each batch.
+        """
         done = threading.Event()
 
         def flush() -> None:
             current.set(Operation("", quiet=True))
-            context_api.attach(context_api.set_value(_SUPPRESS, True))
-            self._export_all(time.monotonic() + seconds)
+            with suppressed():
+                self._export_all(None if seconds is None else time.monotonic() + seconds)
             done.set()
 
-        threading.Thread(target=flush, name="telemetry-span-flush", daemon=True).start()
+        thread = threading.Thread(target=flush, name="telemetry-span-flush", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # From Python 3.12 on there are no new threads while the interpreter ends; each export
+            # is bounded by the exporter's own time-out.
+            outside = current.get()
+            flush()
+            current.set(outside)
         return done.wait(seconds)
 
     def shutdown(self) -> None:
@@ -211,11 +275,19 @@ class QueueProcessor(SpanProcessor):
         if self._stopped:
             return
         self._stopped = True
-        self._wake.set()
+        self._wake.put(None)
         if self._exporter is not None:
             self._exporter.stop_retrying()
         if self._busy():
-            self._flush(settings.OTEL_BSP_EXPORT_TIMEOUT.read() / 1000)
-        if self._queue:
-            self.count_dropped("shutdown", len(self._queue))
-            self._queue.clear()
+            milliseconds = settings.OTEL_BSP_EXPORT_TIMEOUT.read()
+            self._flush(milliseconds / 1000 if milliseconds else None)
+        left = 0
+        try:
+            # One by one: a span that another thread adds now is counted by either of the two.
+            while True:
+                self._queue.popleft()
+                left += 1
+        except IndexError:
+            if left:
+                self.count_dropped("shutdown", left)
+        self.at_shutdown()

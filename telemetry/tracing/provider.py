@@ -42,9 +42,16 @@ def install() -> None:
     if settings.span_source() == "sdk":
         trace.set_tracer_provider(_sdk_provider())
     else:
-        trace.set_tracer_provider(
-            LightProvider(decision(), processor.add, processor.add_all, processor.dropped)
+        provider = LightProvider(
+            decision(),
+            processor.add,
+            processor.add_all,
+            processor.dropped,
+            exporters.resource(),
+            processor,
         )
+        processor.at_shutdown = provider.shut_processors_down
+        trace.set_tracer_provider(provider)
     os.register_at_fork(after_in_child=processor.reset_after_fork)
     if settings.span_source() == "contrib":
         contrib.activate()

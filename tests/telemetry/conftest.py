@@ -6,6 +6,7 @@ import pytest
 
 from scripts.servers import make_database
 from tests.telemetry.receiver import Receiver
+from tests.telemetry.wire import Wire
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +21,11 @@ def receiver() -> Iterator[Receiver]:
     yield made
     made.shutdown()
     made.server_close()
+
+
+@pytest.fixture
+def wire(receiver: Receiver) -> Iterator[Wire]:
+    """Spans that go to the receiver, without Django."""
+    made = Wire(receiver)
+    yield made
+    made.provider.shutdown()

@@ -62,7 +62,7 @@ def test_spans_arrive_with_the_headers(receiver: Receiver, exporter: Make) -> No
 
 
 def test_gzip(receiver: Receiver, exporter: Make) -> None:
-    exporter(receiver.url, compress=True).export(spans(2))
+    exporter(receiver.url, compression="gzip").export(spans(2))
 
     headers, body = receiver.received[0]
     assert headers["Content-Encoding"] == "gzip"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from telemetry.context import current
+from telemetry.logs.shapes import mask
 
 Value = str | int | float | bool
 
@@ -18,7 +19,8 @@ def bind(**fields: Value) -> None:
     """Add fields to the log lines and the span of the work that runs now.
 
     ``bind(expense_id=7)`` inside a view: every line from there on carries ``expense_id``, and the
-    server span gets the attribute ``app.expense_id``. Outside of any work it does nothing.
+    server span gets the attribute ``app.expense_id``. Secrets are masked on both by their names.
+    Outside of any work it does nothing.
     """
     operation = current.get()
     if operation is None:
@@ -26,4 +28,5 @@ def bind(**fields: Value) -> None:
     for name, value in fields.items():
         operation.fields[f"{name}_" if name in _TAKEN else name] = value
     if operation.span is not None:
-        operation.span.set_attributes({f"app.{name}": value for name, value in fields.items()})
+        masked = mask(fields)
+        operation.span.set_attributes({f"app.{name}": value for name, value in masked.items()})

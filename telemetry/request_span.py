@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from typing import Any, cast
 
 from django.http import HttpRequest
@@ -12,18 +14,28 @@ from telemetry import settings
 from telemetry.context import Operation
 from telemetry.correlation import new_correlation_id
 from telemetry.logs.exceptions import message_of
-from telemetry.logs.masking import mask_text
+from telemetry.logs.masking import mask_text, without_detail
+from telemetry.methods import METHODS, OTHER
 from telemetry.outcomes import Outcome
 from telemetry.routes import WITHOUT_ROUTE
 from telemetry.tracing import contrib, propagation
 from telemetry.tracing.correlate import ATTRIBUTE
-from telemetry.tracing.light import Fixed, LightSpan, UnsampledSpan, perf
+from telemetry.tracing.light import Fixed, LightSpan, UnsampledSpan, perf, type_of
 from telemetry.tracing.own import OwnTracer
+from telemetry.tracing.stack_trace import stack_trace
 
 _tracer = OwnTracer("telemetry.http")
 # Looked up once: in Python 3.11 a member of an Enum is found by a function.
 _SERVER = SpanKind.SERVER
 _LONGEST_PATH = 1024
+#: Characters that mask_text() leaves as they are in a path.
+_PLAIN_PATH = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.~-"
+#: The name of a server span until its route is known. Each is an object of its own: a view that
+#: calls update_name("GET") chose that name, which telemetry then leaves alone.
+_PROVISIONAL_NAMES = {method: method.encode().decode() for method in METHODS}
+#: Semantic conventions of HTTP spans: the name of a request whose method is none of HTTP's.
+_PROVISIONAL_NAMES[OTHER] = "HTTP"
+_OTHER_METHOD = "_OTHER"
 #: Combinations of server, protocol and scheme that one outcome remembers.
 _MOST_FIXED = 50
 
@@ -36,11 +48,12 @@ def begin(operation: Operation, request: HttpRequest, method: str) -> trace.Span
             _join(operation, span)
             return span
     meta = request.META
+    name = _PROVISIONAL_NAMES[method]
     link = None
     if "HTTP_TRACEPARENT" in meta:
         caller = propagation.extract(meta["HTTP_TRACEPARENT"], meta.get("HTTP_TRACESTATE"))
         if caller is not None and settings.get().TRUST_INCOMING_TRACE:
-            span = _tracer.start(method, _SERVER, trace.NonRecordingSpan(caller))
+            span = _tracer.start(name, _SERVER, trace.NonRecordingSpan(caller))
             take_ids(operation, span)
             # The caller's trace may come again: its id would not name this request.
             operation.correlation_id = operation.correlation_id or new_correlation_id()
@@ -55,7 +68,7 @@ def begin(operation: Operation, request: HttpRequest, method: str) -> trace.Span
 
 def begin_root(operation: Operation, method: str) -> trace.Span:
     """Begin the span of a trace of its own, and put its ids on the work."""
-    span = _tracer.root(method, _SERVER)
+    span = _tracer.root(_PROVISIONAL_NAMES[method], _SERVER)
     take_ids(operation, span)
     # A trace of our own has a random id, which serves as well.
     if not operation.correlation_id:
@@ -98,40 +111,49 @@ def _join(operation: Operation, span: trace.Span) -> None:
     span.set_attribute(ATTRIBUTE, operation.correlation_id)
 
 
-def enrich(operation: Operation, route: str) -> None:
+def enrich(operation: Operation, request: HttpRequest, route: str) -> None:
     """Add what we know to their span, until they end it: a stream's ends before its body does."""
     span: trace.Span = operation.span
     if span.is_recording():
-        if route not in WITHOUT_ROUTE:
+        # Their value is Django's pattern; any other one is the view's, which stays.
+        pattern = getattr(request.resolver_match, "route", None)
+        known = _set_by_view(span).get("http.route")
+        if route not in WITHOUT_ROUTE and known in {None, pattern}:
             span.set_attribute("http.route", route)
         _tell_repeated(span, operation)
 
 
 def end(operation: Operation, request: HttpRequest, outcome: Outcome) -> None:
-    """Name the span by its route, say what is known of request and answer, and end it."""
+    """Name the span by its route, say what is known of request and answer, and end it.
+
+    A name and attributes that the view gave the span stay.
+    """
     span: trace.Span = operation.span
     if operation.theirs:
-        enrich(operation, outcome.route)
+        enrich(operation, request, outcome.route)
         return
     light = span if type(span) is LightSpan and not span.ended else None
     if light is not None:
         # What telemetry makes itself needs no check.
-        light.name = outcome.span_name
-        light.fixed = _fixed(request, outcome)
-        said = _of_this_request(operation, request)
-        light.attributes = {**light.attributes, **said} if light.attributes else said
+        if light.name is _PROVISIONAL_NAMES[outcome.method]:
+            light.name = outcome.span_name
+        fixed = _fixed(request, outcome)
+        ours = _of_this_request(operation, request)
+        if given := light.set_attribute_values:
+            fixed = _without(fixed, given)
+            for key, value in ours.items():
+                given.setdefault(key, value)
+        else:
+            light.set_attribute_values = ours
+        light.fixed = fixed
     elif span.is_recording():
-        span.update_name(outcome.span_name)
-        span.set_attributes(_fixed(request, outcome).attributes)
-        span.set_attributes(_of_this_request(operation, request))
-    if operation.sampled:
-        if operation.repeated:
-            _tell_repeated(span, operation)
+        _say(span, operation, request, outcome)
+    if operation.sampled and (operation.repeated or outcome.status >= 500):
+        _tell_repeated(span, operation)
         if outcome.status >= 500:
             _tell_error(span, operation, outcome.status)
     spans, operation.spans = operation.spans, []
-    if light is not None:
-        light.ended = perf()
+    if light is not None and _ends_now(light):
         spans.append(light)
     else:
         span.end()
@@ -145,15 +167,45 @@ def end_bare(operation: Operation, outcome: Outcome) -> None:
     span = operation.span
     spans, operation.spans = operation.spans, []
     if not operation.theirs:
-        if type(span) is not LightSpan:
+        if getattr(span, "name", "") is _PROVISIONAL_NAMES[outcome.method]:
             span.update_name(outcome.span_name)
+        if type(span) is not LightSpan:
             span.end()
-        elif not span.ended:
-            span.name = outcome.span_name
-            span.ended = perf()
+        elif _ends_now(span):
             spans.append(span)
     if spans:
         _tracer.hand_over(spans)
+
+
+def _say(span: trace.Span, operation: Operation, request: HttpRequest, outcome: Outcome) -> None:
+    """Name and describe a span of another kind than ours."""
+    if getattr(span, "name", "") is _PROVISIONAL_NAMES[outcome.method]:
+        span.update_name(outcome.span_name)
+    given = _set_by_view(span)
+    everything = {**_fixed(request, outcome).attributes, **_of_this_request(operation, request)}
+    span.set_attributes({key: everything[key] for key in everything.keys() - given.keys()})
+
+
+def _ends_now(span: LightSpan) -> bool:
+    """End a span as :meth:`LightSpan.end` does, but for the export; False if it had ended."""
+    try:
+        del span.unended
+    except AttributeError:
+        return False
+    span.ended = perf()
+    return True
+
+
+def _set_by_view(span: trace.Span) -> Mapping[str, Any]:
+    """The attributes that can be read of a span which is not ours."""
+    return getattr(span, "attributes", None) or {}
+
+
+def _without(fixed: Fixed, given: Mapping[str, Any]) -> Fixed:
+    """The attributes that a view did not set itself."""
+    if given.keys().isdisjoint(fixed.attributes):
+        return fixed
+    return Fixed({key: value for key, value in fixed.attributes.items() if key not in given})
 
 
 def _fixed(request: HttpRequest, outcome: Outcome) -> Fixed:
@@ -175,7 +227,7 @@ def _fixed(request: HttpRequest, outcome: Outcome) -> Fixed:
         return known
     _, protocol, server, port, method = key
     found: dict[str, Any] = {
-        "http.request.method": outcome.method,
+        "http.request.method": _OTHER_METHOD if outcome.method == OTHER else outcome.method,
         "http.response.status_code": outcome.status,
         "url.scheme": scheme or "http",
         "network.protocol.version": str(protocol or "").rpartition("/")[2],
@@ -183,8 +235,8 @@ def _fixed(request: HttpRequest, outcome: Outcome) -> Fixed:
     }
     if outcome.route not in WITHOUT_ROUTE:
         found["http.route"] = outcome.route
-    if outcome.method != method:
-        found["http.request.method_original"] = str(method or "")[:40]
+    if outcome.method != method or method == OTHER:
+        found["http.request.method_original"] = mask_text(str(method or "")[:40])
     if (number := str(port or "")).isdigit():
         found["server.port"] = int(number)
     made = Fixed({name: value for name, value in found.items() if value != ""})
@@ -195,14 +247,26 @@ def _fixed(request: HttpRequest, outcome: Outcome) -> Fixed:
 
 def _of_this_request(operation: Operation, request: HttpRequest) -> dict[str, Any]:
     meta = request.META
-    found: dict[str, Any] = {"url.path": str(request.path)[:_LONGEST_PATH]}
+    path = str(request.path)[:_LONGEST_PATH]
+    try:
+        # Bytes of which nothing is left: a twentieth of what mask_text() takes.
+        plain = not path.encode().strip(_PLAIN_PATH)
+    except UnicodeEncodeError:
+        plain = False
+    found: dict[str, Any] = {"url.path": path if plain else mask_text(path)}
     if address := operation.client_ip:
         found["client.address"] = address
     if query := meta.get("QUERY_STRING"):
         found["url.query"] = mask_text(str(query)[:_LONGEST_PATH])
     if agent := meta.get("HTTP_USER_AGENT"):
-        found["user_agent.original"] = str(agent)[:300]
+        found["user_agent.original"] = _masked_agent(str(agent)[:300])
     return found
+
+
+@functools.lru_cache(maxsize=1000)
+def _masked_agent(agent: str) -> str:
+    """The same few come all the time."""
+    return mask_text(agent)
 
 
 def _tell_repeated(span: trace.Span, operation: Operation) -> None:
@@ -210,9 +274,9 @@ def _tell_repeated(span: trace.Span, operation: Operation) -> None:
         span.add_event(
             "repeated query",
             {
-                "db.query.text": statement,
+                "db.query.text": mask_text(statement),
                 "times": operation.shapes[statement],
-                "code.line": line,
+                "code.line": mask_text(line),
             },
         )
 
@@ -220,21 +284,35 @@ def _tell_repeated(span: trace.Span, operation: Operation) -> None:
 def _tell_error(span: trace.Span, operation: Operation, status: int) -> None:
     error = operation.error
     if error is None:
-        span.set_attribute("error.type", str(status))
-        span.set_status(Status(StatusCode.ERROR))
+        if "error.type" not in _set_by_view(span):
+            span.set_attribute("error.type", str(status))
+        if _has_no_status(span):
+            span.set_status(Status(StatusCode.ERROR))
         return
     tell_exception(span, error)
 
 
+def _has_no_status(span: trace.Span) -> bool:
+    status = getattr(span, "status", None)
+    return status is None or status.is_unset
+
+
 def tell_exception(span: trace.Span, error: BaseException) -> None:
-    """What ended the work of a span: its type, its status and one event."""
-    span.set_attribute("error.type", type(error).__qualname__)
-    span.set_status(Status(StatusCode.ERROR, message_of(error)))
-    # An event of our own: record_exception would show local paths and row values.
-    span.add_event(
-        "exception",
-        {
-            "exception.type": f"{type(error).__module__}.{type(error).__qualname__}",
-            "exception.message": message_of(error),
-        },
-    )
+    """What ended the work of a span: its type, its status and one event.
+
+    What user code said before, of the same exception too, stays.
+    """
+    if "error.type" not in _set_by_view(span):
+        span.set_attribute("error.type", type(error).__qualname__)
+    message = message_of(error)
+    if _has_no_status(span):
+        span.set_status(Status(StatusCode.ERROR, message))
+    told = {"exception.type": type_of(error), "exception.message": message}
+    for event in getattr(span, "events", ()):
+        if told.items() <= dict(event.attributes or {}).items():
+            return
+    span.add_event("exception", {**told, "exception.stacktrace": stack_trace(error, _clean)})
+
+
+def _clean(text: str) -> str:
+    return mask_text(without_detail(text))

@@ -16,7 +16,7 @@ def watch(response: StreamingHttpResponse, seen: SeenRequest) -> None:
     """Finish ``seen`` when the body ends, fails, or is closed before its end."""
     note_file(seen.request, response)
     if seen.operation.theirs:
-        enrich(seen.operation, endpoint(seen.request))
+        enrich(seen.operation, seen.request, endpoint(seen.request))
     closers: list[Callable[[], object]] = response._resource_closers  # type: ignore[attr-defined]  # noqa: SLF001
     closers[:] = [_within(seen, closer) for closer in closers]
     kind = _AsyncBody if response.is_async else _Body

@@ -15,6 +15,7 @@ from telemetry.context import WITHOUT_DATABASE, Operation, current
 from telemetry.db import repeated
 from telemetry.db.statements import Statement, statement
 from telemetry.logs.exceptions import message_of
+from telemetry.logs.masking import mask_text
 from telemetry.metrics import definitions as metrics
 from telemetry.metrics.batch import record
 from telemetry.metrics.metric import CounterChild, HistogramChild
@@ -210,10 +211,10 @@ def _fixed(read: Statement, connection: Any) -> Fixed:
         return known
     attributes: dict[str, Any] = {
         "db.system.name": _SYSTEMS.get(connection.vendor, connection.vendor),
-        "db.namespace": str(settings.get("NAME") or ""),
+        "db.namespace": mask_text(str(settings.get("NAME") or "")),
         "db.operation.name": read.operation,
         "db.query.summary": read.summary,
-        "db.query.text": read.text,
+        "db.query.text": mask_text(read.text),
     }
     if read.table != "none":
         attributes["db.collection.name"] = read.table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import time
@@ -9,7 +10,6 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from opentelemetry.util._decorator import _AgnosticContextManager
@@ -20,8 +20,9 @@ from telemetry.db.queries import flush
 from telemetry.logs import get_logger
 from telemetry.logs.exceptions import fields_of
 from telemetry.request_span import take_ids, tell_exception
+from telemetry.tracing import here
 from telemetry.tracing.correlate import ATTRIBUTE
-from telemetry.tracing.light import LightSpan
+from telemetry.tracing.light import LightSpan, record_failure
 from telemetry.tracing.own import OwnTracer
 from telemetry.tracing.tracer import get_tracer
 
@@ -59,8 +60,16 @@ def traced(name: str) -> Traced:
 
 def _work_or_child(name: str) -> Generator[None, None, None]:
     if current.get() is not None:
-        with get_tracer().start_as_current_span(name):
+        span = get_tracer().start_span(name)
+        block = here.Block(span)
+        try:
             yield
+        except Exception as error:
+            record_failure(span, error, record=True, set_status=True)
+            raise
+        finally:
+            block.leave()
+            span.end()
     else:
         with work(name, "telemetry.work"):
             yield
@@ -77,23 +86,39 @@ def work(name: str, logger: str) -> Iterator[Operation]:
         span.correlation_id = operation.correlation_id
     else:
         span.set_attribute(ATTRIBUTE, operation.correlation_id)
-    token = current.set(operation)
-    attached = context_api.attach(trace.set_span_in_context(span))
+    current.set(operation)
+    block = here.Block(span)
     started = time.perf_counter()
     try:
         yield operation
     except BaseException as error:
-        if not (isinstance(error, SystemExit) and not error.code):
+        if _is_failure(error):
             operation.error = error
         raise
     finally:
         seconds = time.perf_counter() - started
         operation.finished = True
-        flush(operation)
-        _end_span(span, operation.error)
-        _write(name, logger, operation, seconds)
-        context_api.detach(attached)
-        current.reset(token)
+        block.leave()
+        # A generator may be closed in another context, by another task or the garbage collector:
+        # what is current there stays so, and the line is about this operation all the same.
+        outside = current.get()
+        token, inside = current.set(operation), here.attach(here.with_span(span))
+        try:
+            flush(operation)
+            _end_span(span, operation.error)
+            _write(name, logger, operation, seconds)
+        finally:
+            here.detach(inside)
+            current.reset(token)
+            if outside is operation:
+                current.set(None)
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Whether work that ends with ``error`` has failed: not where its caller ended it."""
+    if isinstance(error, SystemExit):
+        return bool(error.code)
+    return not isinstance(error, GeneratorExit | asyncio.CancelledError)
 
 
 def _end_span(span: trace.Span, error: BaseException | None) -> None:

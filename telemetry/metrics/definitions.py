@@ -17,7 +17,14 @@ _DATABASE_BUCKETS = (
 )  # fmt: skip
 
 #: Why a span was not exported.
-DROP_REASONS = ("queue_full", "export_failed", "span_limit", "shutdown")
+DROP_REASONS = (
+    "queue_full",
+    "export_failed",
+    "span_limit",
+    "shutdown",
+    "encoding_failed",
+    "too_large",
+)
 
 #: How a request ended, by the first digit of its status: up to 3, 4, 5.
 OUTCOMES = ("success", "client_error", "server_error")

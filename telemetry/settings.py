@@ -320,9 +320,9 @@ class Settings:
     )
     #: The same statement more often than this in one request counts as repeated (N+1).
     REPEATED_QUERIES: int = 10
-    #: Spans that one request may have below its own; more are dropped and counted. What outlives the
-    #: request, and a command, may have as many again each minute. With SPANS "sdk" those that your
-    #: own code begins are not bounded.
+    #: Spans that one request may have below its own; more are dropped and counted. What outlives
+    #: the request, and a command, may have as many again each minute. With SPANS "sdk" those that
+    #: your own code begins are not bounded.
     SPANS_PER_TRACE: int = 1000
     #: Series that one metric of telemetry may have in a process; more go to one overflow series.
     SERIES_PER_METRIC: int = 5000

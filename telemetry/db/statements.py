@@ -50,6 +50,15 @@ _TABLE = re.compile(
     r'(?(read)(?![\w$."]|\s*\())',
     re.IGNORECASE,
 )
+# In a normalised text a semicolon outside of a quoted name ends a statement.
+_SETTING = re.compile(
+    r"""\s*
+    (?:SET\b(?!\s+STATEMENT\b)|RESET\b  # MariaDB's SET STATEMENT … FOR is part of what it sets
+    |SELECT\s+(?:"?pg_catalog"?\s*\.\s*)?"?set_config"?\s*\((?![^;]*\bFROM\b)
+    |(?=;))
+    (?:[^;"]|"[^"]*")*+;""",
+    re.VERBOSE | re.IGNORECASE,
+)
 _VERB = re.compile(r"[\s(]*([A-Za-z]+)")
 _AFTER_WITH = re.compile(r"\)\s*(SELECT|INSERT|UPDATE|DELETE|MERGE|VALUES)\b", re.IGNORECASE)
 _NAMED_BY_DJANGO = re.compile(
@@ -101,12 +110,32 @@ def _as_text(sql: object) -> str:
 
 
 def _read(text: str) -> Statement:
-    shown = _normalised(text)
-    operation = _operation(shown)
-    return Statement(operation, _table(shown), _cut(shown))
+    # A lone surrogate, which no driver can send, would be one in a label and in a span's name.
+    text = text.encode("utf-8", "replace").decode()
+    shown = _behind_settings(_normalised(text))
+    return _of_shape(shown) if len(shown) <= LONGEST_TEXT else _made_of(shown)
+
+
+def _made_of(shown: str) -> Statement:
+    return Statement(_operation(shown), _table(shown), _cut(shown))
 
 
 _remembered = functools.lru_cache(maxsize=2000)(_read)
+#: One object, so one shape, for all texts that differ in literals, comments and settings alone.
+_of_shape = functools.lru_cache(maxsize=2000)(_made_of)
+
+
+def _behind_settings(shown: str) -> str:
+    """A normalised text without the statements in front that only set parameters of the session.
+
+    ``SELECT set_config(…); INSERT …``, as django-pghistory sends it, is an INSERT. A text of
+    nothing else stays as it is.
+    """
+    start = 0
+    while (found := _SETTING.match(shown, start)) is not None:
+        start = found.end()
+    behind = shown[start:].lstrip()
+    return behind or shown
 
 
 def _normalised(text: str) -> str:

@@ -166,3 +166,29 @@ def test_asynchronous_code(sample: Sample) -> None:
 
     assert wrapper.passed == 1
     assert sample("database_queries_total", **SELECTS) == before + 2
+
+
+def test_a_wrapper_that_puts_settings_in_front(sample: Sample, spans: Spans) -> None:
+    """As django-pghistory's does, whose context begins before the first statement."""
+    labels = {"operation": "INSERT", "table": "auth_group"}
+    before = sample("database_queries_total", **labels)
+
+    def with_context(execute: Any, sql: str, params: Any, *rest: Any) -> Any:
+        return execute(
+            f"SELECT set_config('history.id', %s, true); {sql}", ["7", *(params or ())], *rest
+        )
+
+    def work() -> None:
+        with telemetry.traced("work"), connection.execute_wrapper(with_context):
+            Group.objects.bulk_create([Group(name="with context")])
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT set_config('history.id', %s, true); "
+                    "INSERT INTO auth_group (name) VALUES (%s)",
+                    ["7", "sent so"],
+                )
+
+    in_a_new_thread(work)
+
+    assert sample("database_queries_total", **labels) == before + 2
+    assert [span.name for span in spans()].count("INSERT auth_group") == 2

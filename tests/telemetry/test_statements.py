@@ -32,6 +32,80 @@ def test_a_statement_has_a_verb_and_a_table(sql: str, operation: str, table: str
     assert (read.operation, read.table) == (operation, table)
 
 
+SET_CONFIG = (
+    "SELECT set_config('pghistory.context_id', %s, true), "
+    "set_config('pghistory.context_metadata', %s, true); "
+)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        SET_CONFIG,
+        "SELECT set_config('a.b', 'x;y', true);",
+        "SELECT set_config('a.b', 'it''s; SELECT 1 FROM decoy', false), 1;",
+        "select pg_catalog.set_config('a', current_setting('b'), true) AS \"a;b\";",
+        "SET LOCAL a.b = 'x';",
+        "SET LOCAL pghistory.context_id='0a1b'; SET LOCAL pghistory.context_metadata='{\"a\": 1}'; ",
+        "SET statement_timeout TO 0; RESET role;\n-- why; really\n",
+        "/* a; b */ SET TIME ZONE 'UTC' /* ; */;/* between; */",
+        "SELECT set_config('a', $$;$$, true);;  ;",
+        SET_CONFIG * 20,
+    ],
+)
+@pytest.mark.parametrize(
+    ("sql", "operation", "table"),
+    [
+        ('INSERT INTO "shop_order" ("id") VALUES (%s) RETURNING "id"', "INSERT", "shop_order"),
+        ('UPDATE "shop_order" SET "a" = 1', "UPDATE", "shop_order"),
+        ("WITH a AS (SELECT 1) DELETE FROM shop_order", "DELETE", "shop_order"),
+        ("SELECT 1 FROM shop_order; SELECT 2 FROM b", "SELECT", "shop_order"),
+    ],
+)
+def test_settings_in_front_of_a_statement_are_not_the_statement(
+    prefix: str, sql: str, operation: str, table: str
+) -> None:
+    read = statement(prefix + sql)
+
+    assert (read.operation, read.table) == (operation, table)
+    assert read.summary == f"{operation} {table}"
+    # What is counted to find repeated statements is the same with and without.
+    assert read is statement(sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "operation", "table"),
+    [
+        ("SELECT set_config('a', %s, true);", "SELECT", "none"),
+        ("SET LOCAL a = 1; SET LOCAL b = 2;", "SET", "none"),
+        ("SET search_path TO a", "SET", "none"),
+        (
+            "SELECT set_config('a', b, true) FROM shop_order; SELECT 1 FROM c",
+            "SELECT",
+            "shop_order",
+        ),
+        ("SET STATEMENT max_statement_time=1 FOR SELECT 1 FROM shop_order;", "SET", "shop_order"),
+        ("SETTLE debts; SELECT 1 FROM c", "OTHER", "c"),
+        ('SELECT set_config("', "SELECT", "none"),
+        (";", "OTHER", "none"),
+    ],
+)
+def test_settings_alone_and_what_only_looks_like_them(sql: str, operation: str, table: str) -> None:
+    read = statement(sql)
+
+    assert (read.operation, read.table) == (operation, table)
+
+
+def test_different_literals_in_a_setting_are_one_shape() -> None:
+    texts = {f"SET LOCAL a.b = '{number}'; UPDATE t SET x = {number}" for number in range(5000)}
+
+    assert len({id(statement(text)) for text in texts}) == 1
+
+
+def test_a_lone_surrogate_is_no_part_of_a_name() -> None:
+    assert statement('SELECT 1 FROM "a\ud800"').table == "a?"
+
+
 @pytest.mark.parametrize(
     ("sql", "text"),
     [
@@ -77,8 +151,14 @@ def test_anything_is_read_and_stays_in_bounds(sql: str) -> None:
         "$a$" * 300_000,
         "INSERT INTO t VALUES " + "(%s, %s), " * 100_000,
         "SELECT " + " " * 1_000_000 + "1",
+        "SET a = 1;" * 100_000,
+        "SELECT set_config('a', 'b', true);" * 30_000 + "SELECT 1 FROM t",
+        "SELECT set_config(" * 60_000,
+        "SET LOCAL a = '" + "x" * 1_000_000 + "'; SELECT 1",
+        ";" * 1_000_000,
+        'SET "' * 200_000,
     ],
-    ids=range(10),
+    ids=range(16),
 )
 def test_a_statement_of_a_million_characters_is_read_at_once(sql: str) -> None:
     read = statement(sql)

@@ -38,9 +38,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _host(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", value):
+    # IPv6 also as in an address of the web, [::1]; a zone names the interface of a link-local one.
+    bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,253}(%[A-Za-z0-9._-]{1,64})?", bare):
         raise ValueError("must be a host name or address")
-    return value
+    return bare
 
 
 def _seconds(value: str) -> float:
@@ -165,7 +167,7 @@ OTEL_EXPORTER_PROMETHEUS_HOST = Variable(
     "OTEL_EXPORTER_PROMETHEUS_HOST",
     _host,
     "127.0.0.1",
-    "Address that the metrics-only port listens on.",
+    "Address that the metrics-only port listens on; `::` is every address of IPv6 and IPv4.",
 )
 PROMETHEUS_PORT: Variable[int | None] = Variable(
     "PROMETHEUS_PORT",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 
 from telemetry.context import Operation, current
 from telemetry.metrics import exposition
@@ -49,7 +51,26 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Server(ThreadingHTTPServer):
+    """Listens on an address of IPv4 or IPv6; on ``::`` for both, where the system can.
+
+    Raises OSError where the address cannot be resolved or is taken.
+    """
+
     daemon_threads = True
+
+    def __init__(self, host: str, port: int) -> None:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # A name may be both, as localhost: then IPv4, which every scraper has.
+        found.sort(key=lambda address: address[0] != socket.AF_INET)
+        self.address_family = found[0][0]
+        super().__init__(found[0][4], _Handler)  # type: ignore[arg-type]  # IPv6: four parts
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6 and socket.has_dualstack_ipv6():
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        # Not HTTPServer's, which asks a name server for the name of the address.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
         logger.debug("metrics port: a client went away", exc_info=sys.exc_info())
@@ -72,7 +93,7 @@ class MetricsServer:
             return
         host = OTEL_EXPORTER_PROMETHEUS_HOST.read()
         try:
-            self._server = _Server((host, port), _Handler)
+            self._server = _Server(host, port)
         except OSError as error:
             if not self._complained:
                 self._complained = True

@@ -46,7 +46,7 @@ SET_CONFIG = (
         "SELECT set_config('a.b', 'it''s; SELECT 1 FROM decoy', false), 1;",
         "select pg_catalog.set_config('a', current_setting('b'), true) AS \"a;b\";",
         "SET LOCAL a.b = 'x';",
-        "SET LOCAL pghistory.context_id='0a1b'; SET LOCAL pghistory.context_metadata='{\"a\": 1}'; ",
+        "SET LOCAL history.id='0a1b'; SET LOCAL history.context='{\"a\": 1}'; ",
         "SET statement_timeout TO 0; RESET role;\n-- why; really\n",
         "/* a; b */ SET TIME ZONE 'UTC' /* ; */;/* between; */",
         "SELECT set_config('a', $$;$$, true);;  ;",

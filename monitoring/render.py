@@ -34,6 +34,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 6048
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
 #: ``[5m]``, and ``[1d:5m]`` with the step of a subquery.
 _RANGE = re.compile(r"\[((?:\d+(?:ms|s|m|h|d|w))+)(?::((?:\d+(?:ms|s|m|h|d|w))+))?\]")
+_OFFSET = re.compile(r"\boffset ((?:\d+(?:ms|s|m|h|d|w))+)")
 #: A rate needs some samples: no range becomes shorter than this many scrapes.
 _SCRAPES_IN_RANGE = 4
 _SHORTEST_SCRAPE = 0.5
@@ -132,17 +133,20 @@ def write_rules(
 
 
 def _hurry(rules: dict[str, Any], speed: float, scrape: float) -> None:
-    """Shorten ``for``, ``keep_firing_for``, intervals and ranges in place."""
+    """Shorten ``for``, ``keep_firing_for``, intervals, ranges and offsets in place."""
 
     def shorter(found: re.Match[str]) -> str:
         window = duration(max(seconds(found[1]) / speed, scrape * _SCRAPES_IN_RANGE))
         return f"[{window}:{duration(seconds(found[2]) / speed)}]" if found[2] else f"[{window}]"
 
+    def earlier(found: re.Match[str]) -> str:
+        return f"offset {duration(max(seconds(found[1]) / speed, scrape))}"
+
     for group in rules["groups"]:
         if "interval" in group:
             group["interval"] = duration(max(seconds(group["interval"]) / speed, scrape))
         for rule in group["rules"]:
-            rule["expr"] = _RANGE.sub(shorter, rule["expr"])
+            rule["expr"] = _OFFSET.sub(earlier, _RANGE.sub(shorter, rule["expr"]))
             for name in ("for", "keep_firing_for"):
                 if name in rule:
                     rule[name] = duration(seconds(rule[name]) / speed)

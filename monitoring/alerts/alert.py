@@ -15,7 +15,7 @@ JAEGER = "http://localhost:16686"
 RUNBOOKS = "monitoring/runbooks"
 
 #: Stand for a label of the alert within a link, so that the rest of it can be quoted.
-_LABELS = ("job", "instance", "endpoint", "method", "host", "database", "slo", "sli")
+_LABELS = ("job", "instance", "endpoint", "method", "host", "database", "slo", "sli", "status")
 
 #: Jaeger's search for traces with an error.
 FAILED = {"tags": '{"error":"true"}'}

@@ -73,7 +73,9 @@ def _every_jaeger_down() -> Cause:
 CAUSES: dict[str, tuple[Cause, ...]] = {
     "HighErrorRate": (_ALL_DOWN,),
     "HighResponseTime": (_ALL_DOWN,),
+    "InstanceFailing": (_ALL_DOWN,),
     "EndpointFailing": (_ALL_DOWN,),
+    "RequestsRefused": (_ALL_DOWN,),
     "EndpointSlow": (_ALL_DOWN,),
     "DatabaseConnectionErrors": (_ALL_DOWN,),
     "ConnectionPoolExhausted": (_ALL_DOWN,),
@@ -90,5 +92,6 @@ CAUSES: dict[str, tuple[Cause, ...]] = {
             ("instance",),
         ),
     ),
+    "SpanMetricsDown": (Cause(firing("JaegerDown", STACK)),),
     "NotificationsFailing": (_receiver_down("http"), _receiver_down("https")),
 }

@@ -34,6 +34,12 @@ ALERTS: dict[str, list[Alert]] = {
     "stack": stack.alerts(),
 }
 
+#: What is recorded in the same group, before its alerts.
+RECORDS: dict[str, list[recording.Rule]] = {
+    "service": service.records(),
+    "dependencies": dependencies.records(),
+}
+
 #: By test file: the seconds between two evaluations, the rule files, the cases.
 CASES: dict[str, tuple[int, list[str], list[Case]]] = {
     "service": (15, ["service"], service_cases.cases()),
@@ -52,7 +58,10 @@ def generated() -> dict[str, str]:
     rules = {alert.name: alert.rule() for alerts in ALERTS.values() for alert in alerts}
     files = {"rules/recording.yml": _text({"groups": recording.groups()})}
     for name, alerts in ALERTS.items():
-        group = {"name": name, "rules": [rules[alert.name] for alert in alerts]}
+        group = {
+            "name": name,
+            "rules": [*RECORDS.get(name, []), *(rules[alert.name] for alert in alerts)],
+        }
         files[f"rules/{name}.yml"] = _text({"groups": [group]})
     for name, (step, needed, tests) in CASES.items():
         content = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from monitoring.alerts.alert import Alert
+from monitoring.alerts.counts import grown
 from monitoring.alerts.table import JOB, THRESHOLDS
 from monitoring.alerts.words import COUNT, bound
 
@@ -15,7 +16,7 @@ def alerts() -> list[Alert]:
 
 def _grows(name: str, metric: str, by: str) -> str:
     limit = THRESHOLDS[name]
-    return f"sum by ({by}) (increase({metric}{{{_SERVICE}}}[{limit.window}])) > {limit.above:g}"
+    return f"{grown(f'{metric}{{{_SERVICE}}}', by, limit.window)} > {limit.above:g}"
 
 
 def _spans() -> Alert:

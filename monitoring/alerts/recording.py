@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from monitoring.alerts.counts import bucket
 from monitoring.alerts.table import JOB, OBJECTIVES, PERIOD, Objective
 
 Rule = dict[str, Any]
@@ -25,31 +26,30 @@ def groups() -> list[dict[str, Any]]:
 
 
 def _rates() -> list[Rule]:
-    requests = f"http_requests_total{{{_SERVICE}}}[5m]"
-    failed = f'http_requests_total{{{_SERVICE}, status=~"5.."}}[5m]'
+    requests = f'http_responses_total{{{_SERVICE}, endpoint!="static"}}[5m]'
+    failed = f'http_responses_total{{{_SERVICE}, endpoint!="static", outcome="server_error"}}[5m]'
     duration = f"http_request_duration_seconds_bucket{{{_SERVICE}}}[5m]"
     statements = f"database_query_duration_seconds_bucket{{{_SERVICE}}}[5m]"
     found = []
     for labels in ("job", "job, instance", "job, endpoint"):
         level = labels.replace(", ", "_")
         found += [
-            _rule(f"{level}:http_requests:rate5m", f"sum by ({labels}) (rate({requests}))"),
-            _rule(
+            record(f"{level}:http_requests:rate5m", f"sum by ({labels}) (rate({requests}))"),
+            record(
                 f"{level}:http_requests_failed:rate5m",
-                # A job without a 5xx so far has failed at a rate of 0, not at none.
-                f"sum by ({labels}) (rate({failed})) or 0 * {level}:http_requests:rate5m",
+                f"sum by ({labels}) (rate({failed}))",
             ),
         ]
     return [
         *found,
-        _rule(
+        record(
             "job_le:http_request_duration_seconds:rate5m", f"sum by (job, le) (rate({duration}))"
         ),
-        _rule(
+        record(
             "job_le:database_query_duration_seconds:rate5m",
             f"sum by (job, le) (rate({statements}))",
         ),
-        _rule(
+        record(
             "job:database_queries:rate5m",
             f"sum by (job) (rate(database_queries_total{{{_SERVICE}}}[5m]))",
         ),
@@ -64,14 +64,14 @@ def _slo(objective: Objective) -> list[Rule]:
         *_promise(
             {"slo": objective.name, "sli": "availability"},
             objective.availability,
-            f"http_requests_total{{{every}}}",
-            f'http_requests_total{{{every}, status=~"5.."}}',
+            f"http_responses_total{{{every}}}",
+            f'http_responses_total{{{every}, outcome="server_error"}}',
         ),
         *_promise(
             {"slo": objective.name, "sli": "latency"},
             objective.latency,
             f"http_request_duration_seconds_count{{{timed}}}",
-            f'http_request_duration_seconds_bucket{{{timed}, le="{objective.seconds}"}}',
+            f"http_request_duration_seconds_bucket{{{timed}, {bucket(objective.seconds)}}}",
         ),
     ]
 
@@ -79,7 +79,7 @@ def _slo(objective: Objective) -> list[Rule]:
 def _promise(labels: dict[str, str], share: float, events: str, counted: str) -> list[Rule]:
     """``counted``: the bad events, or for latency the good ones."""
     this = f'{{slo="{labels["slo"]}", sli="{labels["sli"]}"}}'
-    rules = [_rule("slo:objective:ratio", f"vector({share})", labels | {"job": JOB})]
+    rules = [record("slo:objective:ratio", f"vector({share})", labels | {"job": JOB})]
     for window in (*WINDOWS, *LONG_WINDOWS):
         if window in LONG_WINDOWS:
             # Added up from what is recorded, five minutes after five minutes: three days of raw
@@ -92,12 +92,11 @@ def _promise(labels: dict[str, str], share: float, events: str, counted: str) ->
             total = f"sum by (job) (increase({events}[{window}]))"
             found = f"sum by (job) (increase({counted}[{window}]))"
             latency = labels["sli"] == "latency"
-            # Where nothing failed yet there is no series of failures: that is 0 errors.
-            bad = f"{total} - {found}" if latency else f"{found} or 0 * {total}"
+            bad = f"{total} - {found}" if latency else found
         rules += [
-            _rule(f"slo:sli_events:increase{window}", total, labels),
-            _rule(f"slo:sli_errors:increase{window}", bad, labels),
-            _rule(
+            record(f"slo:sli_events:increase{window}", total, labels),
+            record(f"slo:sli_errors:increase{window}", bad, labels),
+            record(
                 f"slo:sli_error:ratio{window}",
                 f"slo:sli_errors:increase{window}{this} / "
                 f"(slo:sli_events:increase{window}{this} > 0)",
@@ -111,13 +110,13 @@ def _remaining() -> Rule:
     bad, total = (
         f"sum_over_time(slo:sli_{kind}:increase5m[{PERIOD}])" for kind in ("errors", "events")
     )
-    return _rule(
+    return record(
         "slo:error_budget_remaining:ratio",
         f"1 - ({bad} / ({total} > 0)) / (1 - slo:objective:ratio)",
     )
 
 
-def _rule(name: str, expression: str, labels: dict[str, str] | None = None) -> Rule:
+def record(name: str, expression: str, labels: dict[str, str] | None = None) -> Rule:
     rule: Rule = {"record": name, "expr": expression}
     if labels:
         rule["labels"] = labels

@@ -3,32 +3,71 @@
 from __future__ import annotations
 
 from monitoring.alerts.alert import FAILED, Alert
-from monitoring.alerts.table import JOB, SLOW_BY_NATURE, THRESHOLDS, Threshold
+from monitoring.alerts.counts import again_and_again, bucket, grown, growth, share
+from monitoring.alerts.recording import Rule, record
+from monitoring.alerts.table import (
+    JOB,
+    RESTARTS_OF_DEPLOYS,
+    SLOW_BY_NATURE,
+    THRESHOLDS,
+    Threshold,
+)
 from monitoring.alerts.words import COUNT, bound, percent, seconds
 
 _SERVICE = f'job="{JOB}"'
+#: Answers, static files left out: a page with twenty of them would hide that it fails itself.
+_ANSWERS = f'http_responses_total{{{_SERVICE}, endpoint!="static"}}'
+_FAILED = f'http_responses_total{{{_SERVICE}, endpoint!="static", outcome="server_error"}}'
+#: Requests that were answered as they should, or failed: no mistakes of clients, such as 404s.
+_VALID = f'http_responses_total{{{_SERVICE}, endpoint!="static", outcome!="client_error"}}'
+
+
+#: HighErrorRate's window is InstanceFailing's.
+_SHORT = THRESHOLDS["HighErrorRate"].window
+_LONG, _LATELY = THRESHOLDS["EndpointFailing"].window, THRESHOLDS["EndpointFailing"].hold
+_INSTANCE = f"job_instance:http_responses{{kind}}:increase{_SHORT}"
+_METHOD = "job_method_endpoint:http_requests_{kind}:increase{window}"
+_ENDPOINT = "job_endpoint:http_responses_failed:increase5m"
+
+
+def records() -> list[Rule]:
+    """What the alerts below are made of, counted right before them."""
+    failed = f'http_requests_total{{{_SERVICE}, status=~"5.."}}'
+    valid = f'http_requests_total{{{_SERVICE}, status!~"4.."}}'
+    level = "job, method, endpoint"
+    return [
+        *(
+            record(_INSTANCE.format(kind=kind), grown(selector, "job, instance", _SHORT))
+            for kind, selector in (("", _ANSWERS), ("_failed", _FAILED), ("_valid", _VALID))
+        ),
+        # By method: it says more, and reading does not hide that nothing can be written.
+        *(
+            record(_METHOD.format(kind=kind, window=window), grown(selector, level, window))
+            for kind, selector, window in (
+                ("failed", failed, _LATELY),
+                ("failed", failed, _LONG),
+                ("valid", valid, _LONG),
+            )
+        ),
+        # Only where there are any: a thousand routes need no thousand series of zeros.
+        record(_ENDPOINT, f"{growth(_FAILED, 'job, endpoint', '5m')} > 0"),
+    ]
 
 
 def alerts() -> list[Alert]:
     return [
         _high_error_rate(),
+        _instance_failing(),
         _endpoint_failing(),
+        _refused(),
         _high_response_time(),
         _endpoint_slow(),
         _instance_down(),
         _all_down(),
+        _flapping(),
         _memory(),
         _restarts(),
     ]
-
-
-def share_failed(level: str, window: str, above: float, least: float) -> str:
-    """5xx answers over all answers, and enough of them to mean something."""
-    failed = (
-        f'sum by ({level}) (increase(http_requests_total{{{_SERVICE}, status=~"5.."}}[{window}]))'
-    )
-    total = f"sum by ({level}) (increase(http_requests_total{{{_SERVICE}}}[{window}]))"
-    return f"{failed} / {total} > {above} and {failed} > {least}"
 
 
 def slow(metric: str, level: str, selector: str, limit: Threshold) -> str:
@@ -39,18 +78,17 @@ def slow(metric: str, level: str, selector: str, limit: Threshold) -> str:
     window, above = limit.window, limit.above
     rates = f"sum by ({level}, le) (rate({metric}_bucket{{{selector}}}[{window}]))"
     total = f"sum by ({level}) (increase({metric}_count{{{selector}}}[{window}]))"
-    quick = (
-        f'sum by ({level}) (increase({metric}_bucket{{{selector}, le="{above:.1f}"}}[{window}]))'
-    )
+    quick = f"sum by ({level}) (increase({metric}_bucket{{{selector}, {bucket(above)}}}[{window}]))"
     return f"histogram_quantile(0.95, {rates}) > {above} and {total} - {quick} > {limit.least}"
 
 
 def _high_error_rate() -> Alert:
     limit = THRESHOLDS["HighErrorRate"]
+    failed, answers = (f"sum by (job) ({_INSTANCE.format(kind=kind)})" for kind in ("_failed", ""))
     return Alert(
         "HighErrorRate",
         "critical",
-        share_failed("job", limit.window, limit.above, limit.least),
+        share(failed, answers, limit.above, limit.least),
         "{{ $value | humanizePercentage }} of the requests to {{ $labels.job }} fail",
         f"""More than {percent(limit.above)} of all answers have been 5xx for {bound(limit.hold)}.
         Users see errors now. Which endpoint and which exception: the dashboard Error Tracking.""",
@@ -59,19 +97,87 @@ def _high_error_rate() -> Alert:
     )
 
 
+def _instance_failing() -> Alert:
+    limit = THRESHOLDS["InstanceFailing"]
+    failed, valid = (_INSTANCE.format(kind=kind) for kind in ("_failed", "_valid"))
+    everywhere = f"sum by (job) ({failed}) / sum by (job) ({valid})"
+    return Alert(
+        "InstanceFailing",
+        "critical",
+        # Where all fail alike there is nothing to tell of one.
+        f"""{share(failed, valid, limit.above, limit.least)}
+        and {failed} / {valid} > on (job) group_left () (1.5 * {everywhere})""",
+        "{{ $value | humanizePercentage }} of the requests to {{ $labels.instance }} fail",
+        f"""More than {percent(limit.above)} of the answers of this instance have been 5xx for
+        {bound(limit.hold)} (4xx left out), and far fewer of the others: its machine, its
+        connection to the database, or a deploy that reached it first.""",
+        "error-tracking",
+        ("job", "instance"),
+        FAILED,
+    )
+
+
 def _endpoint_failing() -> Alert:
     limit = THRESHOLDS["EndpointFailing"]
+    failed, lately, valid = (
+        _METHOD.format(kind=kind, window=window)
+        for kind, window in (("failed", _LONG), ("failed", _LATELY), ("valid", _LONG))
+    )
+    often = share(failed, valid, limit.above, limit.least)
+    seldom = again_and_again(_ENDPOINT, growth(_VALID, "job, endpoint", "15m"), limit.above)
     return Alert(
         "EndpointFailing",
         "warning",
-        share_failed("job, method, endpoint", limit.window, limit.above, limit.least),
-        "{{ $value | humanizePercentage }} of {{ $labels.method }} {{ $labels.endpoint }} fail",
+        f"{often} and {lately} > 0 or on (job, endpoint) {seldom}",
+        "{{ $value | humanizePercentage }} of {{ with $labels.method }}{{ . }} {{ end }}"
+        "{{ $labels.endpoint }} fail",
         f"""More than {percent(limit.above)} of the answers of this endpoint have been 5xx for
-        {bound(limit.hold)}, while the service as a whole may look well. A new release of this
-        endpoint, or what it alone depends on.""",
+        {bound(limit.hold)} (4xx left out), while the service as a whole may look well. A new
+        release of this endpoint, or what it alone depends on. Without a method in its labels it is
+        an endpoint that is seldom asked, and has failed again and again for 15 minutes.""",
         "endpoint-detail",
         ("job", "endpoint"),
-        {"operation": "{method} {endpoint}", **FAILED},
+        {"tags": '{"error":"true","http.route":"{endpoint}"}'},
+    )
+
+
+def _refused() -> Alert:
+    limit = THRESHOLDS["RequestsRefused"]
+    errors = f"http_error_responses_total{{{_SERVICE}"
+    # What scanners ask for is not there: their 404s say nothing, and hide nothing.
+    refused = growth(f'{errors}, status=~"4.+", status!="404"}}', "job, status", limit.window)
+    missing = growth(f'{errors}, status="404"}}', "job", limit.window)
+    total = f"({growth(_ANSWERS, 'job', limit.window)} - {missing})"
+    return Alert(
+        "RequestsRefused",
+        "warning",
+        f"""{refused} / on (job) group_left () {total} > {limit.above}
+        and {refused} > {limit.least}""",
+        "{{ $value | humanizePercentage }} of the requests are answered {{ $labels.status }}",
+        f"""More than {percent(limit.above)} of all answers (404 left out) have had this one status
+        for {bound(limit.hold)}. No 5xx, and yet nobody is served: 401 and 403, logins or rights are
+        gone; 429, a limit is too low; 499, clients give up waiting; 400, a host name is not
+        allowed. One busy client with an old token does the same at night.""",
+        "error-tracking",
+        traces={"tags": '{"http.response.status_code":"{status}"}'},
+    )
+
+
+def _flapping() -> Alert:
+    limit = THRESHOLDS["InstanceFlapping"]
+    return Alert(
+        "InstanceFlapping",
+        "critical",
+        f"""changes(process_start_time_seconds{{{_SERVICE}}}[{limit.window}])
+        > {RESTARTS_OF_DEPLOYS}
+        or changes(up{{{_SERVICE}}}[{limit.window}]) > {limit.above:g}""",
+        "{{ $labels.instance }} comes and goes",
+        f"""In {bound(limit.window)} it was started more than {RESTARTS_OF_DEPLOYS} times, or
+        changed between up and down more than {limit.above:g} times. It is never away for the
+        minute that APIEndpointDown waits for, and loses requests each time: a crash at start or
+        soon after, a health check that kills it, memory, or a network that drops scrapes.""",
+        "system-health",
+        ("job", "instance"),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from monitoring.alerts.alert import Alert
 from monitoring.alerts.table import THRESHOLDS
 from monitoring.alerts.words import COUNT, bound
+from monitoring.render import seconds
 
 #: What Prometheus counts when samples are lost.
 LOSING_DATA = (
@@ -50,6 +51,7 @@ def alerts() -> list[Alert]:
             """New traces are lost, old ones cannot be looked at. The service counts what it
             loses and goes on; requests are not affected.""",
         ),
+        _span_metrics(),
         _jaeger_losing(),
         _rules(),
         _notifications(),
@@ -76,6 +78,21 @@ def _growing(name: str, *metrics: str) -> str:
     window = THRESHOLDS[name].window
     parts = (f"increase({metric}[{window}]) > {THRESHOLDS[name].above:g}" for metric in metrics)
     return " or ".join(parts)
+
+
+def _span_metrics() -> Alert:
+    return Alert(
+        "SpanMetricsDown",
+        "warning",
+        'up{job="span-metrics"} == 0',
+        "The span metrics at {{ $labels.instance }} are not scraped",
+        f"""No answer to their scrape for {bound(THRESHOLDS["SpanMetricsDown"].hold)}, while Jaeger
+        itself answers. Its Monitor tab shows no new figures; traces, alerts and dashboards do not
+        need them.""",
+        "monitoring-itself",
+        (),
+        stack=True,
+    )
 
 
 def _jaeger_losing() -> Alert:
@@ -138,7 +155,7 @@ def _losing_data() -> Alert:
     return Alert(
         "PrometheusLosingData",
         "critical",
-        _growing("PrometheusLosingData", *LOSING_DATA),
+        f"{_growing('PrometheusLosingData', *LOSING_DATA)} or {_young_losses()}",
         "Prometheus at {{ $labels.instance }} loses samples",
         """Its storage could not write, or a target gave more samples than allowed. A full disk is
         the usual cause. Dashboards and alerts miss what was lost.""",
@@ -146,6 +163,15 @@ def _losing_data() -> Alert:
         (),
         stack=True,
     )
+
+
+def _young_losses() -> str:
+    """What a Prometheus that started within the window has counted in all: it may come back with a
+    damaged write-ahead log, and its counter begins at 1."""
+    age = seconds(THRESHOLDS["PrometheusLosingData"].window)
+    young = f"time() - process_start_time_seconds < {age:.0f}"
+    parts = " or ".join(f"{metric} > 0" for metric in LOSING_DATA)
+    return f"({parts}) and on (job, instance) {young}"
 
 
 def _configuration() -> Alert:

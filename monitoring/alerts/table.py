@@ -40,16 +40,21 @@ THRESHOLDS: dict[str, Threshold] = {
     "HighMemoryUsage": Threshold(500e6, "5m"),
     # The service.
     "AllInstancesDown": Threshold(0, "1m"),
+    "InstanceFailing": Threshold(0.25, "2m", "2m", least=2.5),
     "EndpointFailing": Threshold(0.10, "2m", "5m", least=4.5),
+    "RequestsRefused": Threshold(0.5, "5m", "5m", least=9.5),
+    # Changes between up and down; a deploy makes two, and one start.
+    "InstanceFlapping": Threshold(5, "0m", "15m"),
     "EndpointSlow": Threshold(2.5, "5m", "5m", least=4.5),
     # Worker starts for each worker that the instance has.
     "WorkerRestartLoop": Threshold(4, "0m", "10m"),
-    "ConnectionPoolExhausted": Threshold(0, "2m", "1m"),
+    "ConnectionPoolExhausted": Threshold(0, "2m", "2m"),
     "SlowDatabase": Threshold(0.5, "5m", "5m", least=4.5),
     "RepeatedQueries": Threshold(10, "5m", "10m"),
     "UpstreamFailing": Threshold(0.10, "2m", "5m", least=4.5),
     "UpstreamSlow": Threshold(2.5, "5m", "5m", least=4.5),
-    "TelemetrySpansDropped": Threshold(0, "2m", "5m"),
+    # Now and then one is lost, as when Jaeger is restarted.
+    "TelemetrySpansDropped": Threshold(10, "2m", "5m"),
     "TelemetrySeriesDropped": Threshold(0, "1m", "10m"),
     "TelemetryStoreUnreadable": Threshold(0, "0m", "10m"),
     # Their values are the objectives' and the burn rates' below.
@@ -59,13 +64,19 @@ THRESHOLDS: dict[str, Threshold] = {
     "PrometheusDown": Threshold(0, "2m"),
     "AlertmanagerDown": Threshold(0, "2m"),
     "JaegerDown": Threshold(0, "2m"),
-    "JaegerLosingSpans": Threshold(0, "2m", "5m"),
+    "SpanMetricsDown": Threshold(0, "5m"),
+    "JaegerLosingSpans": Threshold(10, "2m", "5m"),
     "RuleEvaluationFailing": Threshold(0, "1m", "5m"),
-    "NotificationsFailing": Threshold(0, "2m", "5m"),
+    # One that failed is sent again with the next of its group, within five minutes.
+    "NotificationsFailing": Threshold(1.5, "2m", "15m"),
     "PrometheusLosingData": Threshold(0, "0m", "15m"),
     "ConfigurationNotLoaded": Threshold(0, "5m"),
     "Watchdog": Threshold(0, "0m"),
 }
+
+
+#: Starts of an instance within InstanceFlapping's window that deploys explain.
+RESTARTS_OF_DEPLOYS = 3
 
 
 @dataclass(frozen=True)

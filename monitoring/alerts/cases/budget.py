@@ -27,12 +27,14 @@ _OF_EXPENSES = '{slo="expenses", sli="availability"}'
 def _answers(*phases: tuple[float, float, int]) -> dict[str, str]:
     """Phases of answers, of those that are 5xx, both a minute, and their minutes."""
     found = {
-        "200": [(total - failed, minutes) for total, failed, minutes in phases],
-        "500": [(failed, minutes) for _, failed, minutes in phases],
+        "success": [(total - failed, minutes) for total, failed, minutes in phases],
+        "server_error": [(failed, minutes) for _, failed, minutes in phases],
     }
     return {
-        series("http_requests_total", **_EXPENSES, status=status): counter(*counts)
-        for status, counts in found.items()
+        series("http_responses_total", endpoint=_EXPENSES["endpoint"], outcome=outcome): counter(
+            *counts
+        )
+        for outcome, counts in found.items()
     }
 
 
@@ -98,6 +100,13 @@ def fast() -> list[Case]:
         ),
         Case(
             _FAST,
+            "five of five requests fail in one moment of a quiet night",
+            _answers((1, 0, 5 * _HOUR), (0, 0, _HOUR), (5, 5, 1), (0, 0, 2 * _HOUR)),
+            silent="480m",
+            interval="1m",
+        ),
+        Case(
+            _FAST,
             "four of the first twenty requests fail",
             _answers((0, 0, 10), (1, 1, 4), (1, 0, 16), (0, 0, _HOUR)),
             silent="80m",
@@ -138,6 +147,13 @@ def slow() -> list[Case]:
             "0.09 % fail for ten hours",
             _answers((10000, 9, 10 * _HOUR)),
             silent="600m",
+            interval="1m",
+        ),
+        Case(
+            _SLOW,
+            "five of five requests fail in one moment of a quiet night",
+            _answers((1, 0, 6 * _HOUR), (0, 0, _HOUR), (5, 5, 1), (0, 0, 20 * _HOUR)),
+            silent="1600m",
             interval="1m",
         ),
         Case(

@@ -29,7 +29,7 @@ def _connections() -> list[Case]:
     """AllInstancesDown is raised by its own rule, of the same file of tests."""
     name = "DatabaseConnectionErrors"
     failing = {
-        series("database_connection_errors_total", database="default"): counter(*_LONG),
+        series("database_connection_failures_total", database="default"): counter(*_LONG),
         series("database_connections_total", database="default"): counter(*_LONG),
     }
     down = [(1.0, 36), (0.0, 24), (1.0, 60)]
@@ -46,7 +46,7 @@ def _connections() -> list[Case]:
             "while another instance answers it goes on",
             failing | _up("expense-tracker-api", a=down, b=[(1.0, 120)]),
             starts="7m15s",
-            ends="21m45s",
+            ends="24m45s",
         ),
     ]
 
@@ -66,7 +66,7 @@ def _spans() -> list[Case]:
             name,
             "one Jaeger of two is away: nobody knows who sends where",
             lost | one | _up("jaeger", **{"h:2": [(1.0, 120)]}),
-            starts="7m15s",
+            starts="7m30s",
         ),
     ]
 
@@ -87,11 +87,11 @@ def _jaeger() -> list[Case]:
             name,
             "it goes down after that was raised",
             lost | away((0, 40), (1, 80)),
-            starts="7m15s",
+            starts="7m30s",
             ends="10m",
         ),
         *(
-            Case(name, f"a Jaeger of another {label} is down", lost | found, starts="7m15s")
+            Case(name, f"a Jaeger of another {label} is down", lost | found, starts="7m30s")
             for label, found in (
                 ("instance", away((1, 120), instance="h:2")),
                 ("cluster", away((1, 120), cluster="other")),
@@ -102,7 +102,7 @@ def _jaeger() -> list[Case]:
             name,
             "an alert without the label service explains nothing",
             lost | _firing("JaegerDown", (1, 120), job="jaeger", instance="h:1"),
-            starts="7m15s",
+            starts="7m30s",
         ),
     ]
 

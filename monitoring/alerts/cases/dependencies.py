@@ -28,22 +28,20 @@ def _tried(*phases: tuple[float, int], instance: str = "a") -> dict[str, str]:
     return {series("database_connections_total", **labels): counter(*phases)}
 
 
-def _failed(
-    *phases: tuple[float, int], kind: str = "PoolTimeout", instance: str = "a"
-) -> dict[str, str]:
-    labels = _DEFAULT | {"type": kind, "instance": instance}
-    return {series("database_connection_errors_total", **labels): counter(*phases)}
+def _failed(*phases: tuple[float, int], instance: str = "a") -> dict[str, str]:
+    labels = _DEFAULT | {"instance": instance}
+    return {series("database_connection_failures_total", **labels): counter(*phases)}
 
 
 def _connections() -> list[Case]:
     name = "DatabaseConnectionErrors"
+    minute = (1.0, 1), (0.0, 3)
     return [
         Case(
             name,
             "half of the attempts fail for six minutes, of one instance of two",
             _tried((20, 64))
-            | _failed((0, 20), (5, 24), (0, 20))
-            | _failed((0, 20), (5, 24), (0, 20), kind="OperationalError")
+            | _failed((0, 20), (10, 24), (0, 20))
             | _tried((20, 64), instance="b")
             | _failed((0, 64), instance="b"),
             # 10 of 140 in the first sample already.
@@ -77,9 +75,39 @@ def _connections() -> list[Case]:
             "a restart: counters begin again",
             {
                 series("database_connections_total", **_DEFAULT): "0+20x20 0+20x40",
-                series("database_connection_errors_total", **_DEFAULT, type="x"): "900x20 0x40",
+                series("database_connection_failures_total", **_DEFAULT): "900x20 0x40",
             },
             silent="15m",
+        ),
+        Case(
+            name,
+            "one attempt a minute, all failing, for twenty minutes",
+            _tried((0, 20), *minute * 20, (0, 40)) | _failed((0, 20), *minute * 20, (0, 40)),
+            starts="17m15s",
+            ends="29m",
+        ),
+        Case(
+            name,
+            "one attempt a minute, failing for four minutes",
+            _tried((0, 20), *minute * 20, (0, 40)) | _failed((0, 20), *minute * 4, (0, 104)),
+            silent="30m",
+        ),
+        Case(
+            name,
+            "five attempts fail in one moment of a quiet night",
+            _tried((0, 20), (5, 1), (0, 59)) | _failed((0, 20), (5, 1), (0, 59)),
+            silent="20m",
+        ),
+        Case(
+            name,
+            "the first attempts of a new instance fail, and all after them",
+            {
+                series("up"): gauge((1, 42)),
+                series("process_start_time_seconds"): "_ 5x40",
+                series("database_connections_total", **_DEFAULT): "_ 4+1x40",
+                series("database_connection_failures_total", **_DEFAULT): "_ 4+1x40",
+            },
+            starts="2m15s",
         ),
         Case(
             name,
@@ -98,9 +126,9 @@ def _pool() -> list[Case]:
             name,
             "three wait from 5m on, every other sample, for five minutes",
             {waiting: " ".join([gauge((0, 20)), *["3 0"] * 10, gauge((0, 20))])},
-            starts="7m",
-            # A minute after the last that waited, at 9m30s.
-            ends="10m30s",
+            # In half of the samples of two minutes, and two minutes more.
+            starts="8m30s",
+            ends="10m",
             labels=_JOB | _DEFAULT | {"instance": "a"},
             says={
                 "summary": "3 threads of a wait for a database connection",
@@ -108,6 +136,12 @@ def _pool() -> list[Case]:
                 f"{_AND_JOB}&var-instance=a",
                 "traces_url": "&minDuration=1s",
             },
+        ),
+        Case(
+            name,
+            "some wait in every third sample",
+            {waiting: " ".join(["0 0 3"] * 30)},
+            silent="20m",
         ),
         Case(
             name,
@@ -203,19 +237,67 @@ def _upstream_failing() -> list[Case]:
             | _calls("error", (0, 20), (1, 24), (0, 40))
             | _calls("503", (0, 20), (1, 24), (0, 40)),
             starts="7m30s",
-            ends="15m30s",
+            # Two minutes after the last failure.
+            ends="12m45s",
             labels=_JOB | _HOST,
             says={
                 "summary": "51.35% of the calls to rates.example.org fail",
                 "dashboard_url": f"api-performance?from=now-1h&to=now{_AND_JOB}",
-                "traces_url": "&tags=%7B%22error%22%3A%22true%22%2C%22server.address%22%3A%22"
-                "rates.example.org%22%7D",
+                "traces_url": _FAILED,
             },
         ),
         Case(
             name,
             "one in four is answered with 404, and nine in a hundred fail",
             _calls("200", (66, 60)) | _calls("404", (25, 60)) | _calls("500", (9, 60)),
+            silent="15m",
+        ),
+        Case(
+            name,
+            "the first calls that there are fail, and one now and then after them",
+            {
+                series("up"): gauge((1, 61)),
+                series("http_client_requests_total", **_HOST, method="GET", status="error"): (
+                    "_x20 " + counter(*[(0, 1), (1, 1)] * 20, start=6)
+                ),
+            },
+            starts="7m",
+        ),
+        Case(
+            name,
+            "one call a minute, all failing, for twenty minutes",
+            _calls("200", (0, 140)) | _calls("error", (0, 20), *[(1, 1), (0, 3)] * 20, (0, 40)),
+            starts="17m15s",
+            ends="29m",
+        ),
+        Case(
+            name,
+            "eight hosts, one call a minute to each: a third of all fail",
+            {
+                series("http_client_responses_total", outcome="success"): counter((16, 80)),
+                series("http_client_responses_total", outcome="timeout"): counter((0, 20), (8, 60)),
+            },
+            starts="8m15s",
+            labels=_JOB,
+            says={
+                "summary": "24.53% of the calls to all hosts fail",
+                "dashboard_url": f"api-performance?from=now-1h&to=now{_AND_JOB}",
+                "traces_url": _FAILED,
+            },
+        ),
+        Case(
+            name,
+            "nine in a hundred of the calls to all hosts fail",
+            {
+                series("http_client_responses_total", outcome="success"): counter((91, 80)),
+                series("http_client_responses_total", outcome="error"): counter((9, 80)),
+            },
+            silent="15m",
+        ),
+        Case(
+            name,
+            "five calls fail in one moment of a quiet night",
+            _calls("200", (0, 60)) | _calls("error", (0, 20), (5, 1), (0, 39)),
             silent="15m",
         ),
         Case(

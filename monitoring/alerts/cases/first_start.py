@@ -49,9 +49,14 @@ def _healthy() -> dict[str, str]:
         series("database_pool_requests_waiting", database="default"): gauge((0, 81)),
     }
     counters = {
+        series("http_responses_total", endpoint="/x/", outcome="success"): counter((20, 40)),
+        series("http_responses_total", endpoint="/x/", outcome="server_error"): counter((0, 40)),
+        series("http_error_responses_total", status="401"): counter((0, 40)),
+        series("http_error_responses_total", status="404"): counter((1, 40)),
         series("http_requests_total", **labels, status="200"): counter((20, 40)),
         series("http_requests_total", **labels, status="500"): counter((0, 40)),
         series("database_connections_total", database="default"): counter((40, 40)),
+        series("database_connection_failures_total", database="default"): counter((0, 40)),
         series("telemetry_spans_dropped_total", reason="queue_full"): counter((0, 40)),
     } | histogram("http_request_duration_seconds", {"0.5": [(20, 40)], "1.0": [(0, 40)]}, **labels)
     return counts | {name: f"{values} {values}" for name, values in counters.items()}

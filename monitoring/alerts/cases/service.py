@@ -17,11 +17,14 @@ _X = {"method": "GET", "endpoint": "/x/"}
 def cases() -> list[Case]:
     return [
         *_high_error_rate(),
+        *_instance_failing(),
         *_endpoint_failing(),
+        *_refused(),
         *_high_response_time(),
         *_endpoint_slow(),
         *_instance_down(),
         *_all_down(),
+        *_flapping(),
         *_memory(),
         *_restarts(),
     ]
@@ -41,13 +44,29 @@ def _durations(*phases: tuple[int, int, int], **more: str) -> dict[str, str]:
     return histogram("http_request_duration_seconds", buckets, **(_X | more))
 
 
+def _responses(outcome: str, *phases: tuple[float, int], **more: str) -> dict[str, str]:
+    """The companion of ``_answers`` that is there at 0 before the first request."""
+    labels = {"endpoint": "/x/", "outcome": outcome} | more
+    return {series("http_responses_total", **labels): counter(*phases)}
+
+
+def _good(*phases: tuple[float, int], **more: str) -> dict[str, str]:
+    return _responses("success", *phases, **more)
+
+
+def _bad(*phases: tuple[float, int], **more: str) -> dict[str, str]:
+    return _responses("server_error", *phases, **more)
+
+
 def _high_error_rate() -> list[Case]:
     name = "HighErrorRate"
+    # Its first sample, one scrape after the others', is what its process has counted by then.
+    late = "_ " + counter((12, 40), start=40)
     return [
         Case(
             name,
             "two of three fail for six minutes",
-            _answers(200, (15, 20), (5, 24), (15, 20)) | _answers(500, (0, 20), (10, 24), (0, 20)),
+            _good((15, 20), (5, 24), (15, 20)) | _bad((0, 20), (10, 24), (0, 20)),
             # 10 of 105 are below the threshold, 20 of 105 above it.
             starts="7m30s",
             ends="12m30s",
@@ -61,41 +80,151 @@ def _high_error_rate() -> list[Case]:
         Case(
             name,
             "nine in a hundred fail",
-            _answers(200, (91, 60)) | _answers(500, (9, 60)),
+            _good((91, 60)) | _bad((9, 60)),
+            silent="15m",
+        ),
+        Case(
+            name,
+            "twelve in a hundred fail, and each page has ten static files",
+            _good((88, 60)) | _bad((12, 60)) | _good((1000, 60), endpoint="static"),
+            starts="2m15s",
+        ),
+        Case(
+            name,
+            "many static files are missing, and nothing else",
+            _good((10, 60))
+            | _responses("client_error", (100, 60), endpoint="static")
+            | _bad((100, 60), endpoint="static"),
             silent="15m",
         ),
         Case(
             name,
             "one failed request in a quiet night",
-            _answers(200, (0, 80)) | _answers(500, (0, 20), (1, 1), (0, 59)),
+            _good((0, 80)) | _bad((0, 20), (1, 1), (0, 59)),
             silent="20m",
         ),
         Case(
             name,
-            "two failed requests in a quiet night",
-            _answers(200, (0, 80)) | _answers(500, (0, 20), (1, 2), (0, 58)),
+            "five failed requests in one moment of a quiet night",
+            _good((0, 80)) | _bad((0, 20), (5, 1), (0, 59)),
+            silent="20m",
+        ),
+        Case(
+            name,
+            "forty failed requests in one moment of a quiet night, seen by two scrapes",
+            _good((0, 80)) | _bad((0, 20), (25, 1), (15, 1), (0, 58)),
             silent="20m",
         ),
         Case(
             name,
             "a restart: counters begin again",
             {
-                series("http_requests_total", **_X, status="200"): "0+15x20 0+15x40",
-                series("http_requests_total", **_X, status="500"): "900x20 0x40",
+                series(
+                    "http_responses_total", endpoint="/x/", outcome="success"
+                ): "0+15x20 0+15x40",
+                series(
+                    "http_responses_total", endpoint="/x/", outcome="server_error"
+                ): "900x20 0x40",
             },
             silent="15m",
         ),
         Case(
             name,
             "one of two instances fails, six in a hundred of all",
-            _answers(500, (6, 40)) | _answers(200, (94, 40), instance="b"),
+            _bad((6, 40)) | _good((94, 40), instance="b"),
             silent="10m",
         ),
         Case(
             name,
             "a service whose first request ever fails, and all after it",
-            _answers(500, (4, 40)),
+            _bad((4, 40)),
             starts="2m15s",
+        ),
+        Case(
+            name,
+            "an instance restarts every minute: each time its counters begin with failures",
+            {
+                series("http_responses_total", endpoint="/x/", outcome="server_error"): " ".join(
+                    ["20 25 30 35"] * 10
+                )
+            },
+            # The first increase, two minutes before.
+            starts="2m15s",
+        ),
+        Case(
+            name,
+            "a new instance fails at once: the first sample of its series is no zero",
+            {
+                series("up"): gauge((1, 42)),
+                series("process_start_time_seconds"): "_ 5x40",
+                series("http_responses_total", endpoint="/x/", outcome="server_error"): late,
+                series("http_responses_total", endpoint="/x/", outcome="success"): "_ 0x40",
+            },
+            starts="2m15s",
+            # 40 in the first sample and twelve in each of the seven after it.
+            values={"sum(job_instance:http_responses_failed:increase2m)": ("2m", 124)},
+        ),
+        Case(
+            name,
+            "Prometheus comes back after a pause and finds old failures",
+            {
+                series("up"): "1x8 _x40 1x40",
+                series("process_start_time_seconds"): "1x8 _x40 1x40",
+                series("http_responses_total", endpoint="/x/", outcome="server_error"): (
+                    "_x49 900x40"
+                ),
+                series("http_responses_total", endpoint="/x/", outcome="success"): "_x49 9x40",
+            },
+            silent="20m",
+        ),
+    ]
+
+
+def _instance_failing() -> list[Case]:
+    name = "InstanceFailing"
+    nine = {
+        key: value
+        for number in range(9)
+        for key, value in _good((10, 60), instance=f"b{number}").items()
+    }
+    return [
+        Case(
+            name,
+            "one of ten instances fails every request for six minutes",
+            nine | _good((10, 20), (0, 24), (10, 16)) | _bad((0, 20), (10, 24), (0, 16)),
+            # 10 of 80 in the first sample, 20 of 80 in the second.
+            starts="7m30s",
+            ends="12m30s",
+            labels=_JOB | {"instance": "a"},
+            says={
+                "summary": "100% of the requests to a fail",
+                "dashboard_url": f"error-tracking?from=now-1h&to=now{_AND_JOB}&var-instance=a",
+                "traces_url": _FAILED,
+            },
+        ),
+        Case(
+            name,
+            "one of ten fails every request, among many 404s",
+            nine | _bad((0, 20), (10, 40)) | _responses("client_error", (500, 60)),
+            starts="7m15s",
+        ),
+        Case(
+            name,
+            "one of ten fails one request in five",
+            nine | _good((8, 60)) | _bad((2, 60)),
+            silent="15m",
+        ),
+        Case(
+            name,
+            "all instances fail alike: HighErrorRate tells it",
+            _bad((10, 60)) | _bad((10, 60), instance="b"),
+            silent="15m",
+        ),
+        Case(
+            name,
+            "five failures in one moment of a quiet night",
+            _good((0, 60)) | _bad((0, 20), (5, 1), (0, 39)) | _good((1, 60), instance="b"),
+            silent="15m",
         ),
     ]
 
@@ -103,6 +232,12 @@ def _high_error_rate() -> list[Case]:
 def _endpoint_failing() -> list[Case]:
     name = "EndpointFailing"
     elsewhere = _answers(200, (500, 80), endpoint="/y/")
+    up = {series("up"): gauge((1, 120))}
+    minute = (1.0, 1), (0.0, 3)
+    links = {
+        "dashboard_url": f"endpoint-detail?from=now-1h&to=now{_AND_JOB}&var-endpoint=%2Fx%2F",
+        "traces_url": "&tags=%7B%22error%22%3A%22true%22%2C%22http.route%22%3A%22%2Fx%2F%22%7D",
+    }
     return [
         Case(
             name,
@@ -112,26 +247,251 @@ def _endpoint_failing() -> list[Case]:
             | _answers(500, (0, 20), (4, 40), (0, 20)),
             # 4 are too few, 8 of 76 are not.
             starts="7m30s",
-            ends="19m30s",
+            # Two minutes after the last failure.
+            ends="16m45s",
             labels=_JOB | _X,
-            says={
-                "summary": "51.35% of GET /x/ fail",
-                "dashboard_url": f"endpoint-detail?from=now-1h&to=now{_AND_JOB}"
-                "&var-endpoint=%2Fx%2F",
-                "traces_url": f"&operation=GET%20%2Fx%2F{_FAILED}",
+            says=links | {"summary": "51.35% of GET /x/ fail"},
+        ),
+        Case(
+            name,
+            "what is written fails, and what is read hides it",
+            _answers(200, (500, 60)) | _answers(503, (0, 20), (4, 40), method="POST"),
+            starts="7m30s",
+        ),
+        Case(
+            name,
+            "404s of the same endpoint hide that every real request fails",
+            _answers(404, (500, 60)) | _answers(500, (0, 20), (4, 40)),
+            starts="7m30s",
+        ),
+        Case(
+            name,
+            "most requests are 404s, and nine in a hundred of the others fail",
+            _answers(404, (500, 60)) | _answers(200, (91, 60)) | _answers(500, (9, 60)),
+            silent="15m",
+        ),
+        Case(
+            name,
+            "no sample of it before the first six failures, then one now and then",
+            up
+            | _answers(200, (4, 60), method="POST")
+            | {
+                series("http_requests_total", **_X, status="500"): "_x20 "
+                + counter(*[(0, 1), (1, 1)] * 20, start=6)
             },
+            starts="7m",
+            labels=_JOB | _X,
+            says=links | {"summary": "100% of GET /x/ fail"},
+        ),
+        Case(
+            name,
+            "one request a minute, all failing, for twenty minutes",
+            _good((0, 120)) | _bad((0, 20), *minute * 20, (0, 20)),
+            # In each of three times five minutes, and two minutes more.
+            starts="17m15s",
+            ends="29m",
+            labels=_JOB | {"endpoint": "/x/"},
+            says=links | {"summary": "100% of /x/ fail"},
+        ),
+        Case(
+            name,
+            "one request a minute, failing for four minutes",
+            _good((0, 120)) | _bad((0, 20), *minute * 4, (0, 84)),
+            silent="30m",
         ),
         Case(
             name,
             "four failures in five minutes of one that is seldom asked",
-            _answers(200, (0, 60)) | _answers(500, (0, 20), (1, 4), (0, 36)),
+            up
+            | _good((0, 60))
+            | _bad((0, 20), (1, 4), (0, 36))
+            | _answers(200, (0, 60))
+            | _answers(500, (0, 20), (1, 4), (0, 36)),
+            silent="15m",
+        ),
+        Case(
+            name,
+            "five failures in one moment of a quiet night",
+            up
+            | _good((0, 60))
+            | _bad((0, 20), (5, 1), (0, 39))
+            | _answers(200, (0, 60))
+            | _answers(500, (0, 20), (5, 1), (0, 39)),
+            silent="15m",
+        ),
+        Case(
+            name,
+            "five failures in one moment are the first samples that there are",
+            up
+            | _good((0, 60))
+            | _bad((0, 20), (5, 1), (0, 39))
+            | {series("http_requests_total", **_X, status="500"): "_x20 5x40"},
             silent="15m",
         ),
         Case(
             name,
             "nine in a hundred fail",
-            _answers(200, (91, 60)) | _answers(500, (9, 60)),
+            _good((91, 60)) | _bad((9, 60)) | _answers(200, (91, 60)) | _answers(500, (9, 60)),
             silent="15m",
+        ),
+    ]
+
+
+def _refused() -> list[Case]:
+    name = "RequestsRefused"
+
+    def refused(status: str, *phases: tuple[float, int]) -> dict[str, str]:
+        return {series("http_error_responses_total", status=status): counter(*phases)}
+
+    def everybody(status: str) -> dict[str, str]:
+        return (
+            _good((10, 20), (0, 44), (10, 36))
+            | _responses("client_error", (0, 20), (10, 44), (0, 36))
+            | refused(status, (0, 20), (10, 44), (0, 36))
+            | refused("404", (0, 100))
+        )
+
+    return [
+        Case(
+            name,
+            "everybody is answered 401 for eleven minutes",
+            everybody("401"),
+            # Half of five minutes, and five minutes more.
+            starts="12m30s",
+            # The good ones are half of five minutes again.
+            ends="18m30s",
+            labels=_JOB | {"status": "401"},
+            says={
+                "summary": "100% of the requests are answered 401",
+                "dashboard_url": f"error-tracking?from=now-1h&to=now{_AND_JOB}",
+                "traces_url": "&tags=%7B%22http.response.status_code%22%3A%22401%22%7D",
+            },
+        ),
+        *(
+            Case(name, f"everybody is answered {status}", everybody(status), starts="12m30s")
+            for status in ("400", "403", "429", "499", "4xx")
+        ),
+        Case(
+            name,
+            "everybody is answered 429, and a scanner's 404s hide it",
+            _good((0, 80))
+            | _responses("client_error", (10, 80))
+            | _responses("client_error", (500, 80), endpoint="unmatched")
+            | refused("429", (10, 80))
+            | refused("404", (500, 80)),
+            starts="5m15s",
+        ),
+        *(
+            Case(
+                name,
+                f"four in ten are answered {status}",
+                _good((6, 80))
+                | _responses("client_error", (4, 80))
+                | refused(status, (4, 80))
+                | refused("404", (0, 80)),
+                silent="20m",
+            )
+            for status in ("401", "429", "499")
+        ),
+        Case(
+            name,
+            "a scanner of whose requests all are 404",
+            _good((1, 80))
+            | _responses("client_error", (500, 80), endpoint="unmatched")
+            | refused("404", (500, 80)),
+            silent="20m",
+        ),
+        Case(
+            name,
+            "one client a minute comes with an old token in a quiet night",
+            _good((0, 80))
+            | _responses("client_error", *[(1, 1), (0, 3)] * 20)
+            | refused("401", *[(1, 1), (0, 3)] * 20)
+            | refused("404", (0, 80)),
+            silent="20m",
+        ),
+        Case(
+            name,
+            "twenty in one moment of a quiet night",
+            _good((0, 80))
+            | _responses("client_error", (0, 20), (20, 1), (0, 59))
+            | refused("401", (0, 20), (20, 1), (0, 59))
+            | refused("404", (0, 80)),
+            silent="20m",
+        ),
+    ]
+
+
+def _flapping() -> list[Case]:
+    name = "InstanceFlapping"
+
+    def started(*times: tuple[int, int]) -> dict[str, str]:
+        """Start times and the number of samples that show each."""
+        return {
+            series("process_start_time_seconds"): " ".join(
+                f"{time}x{samples - 1}" for time, samples in times
+            )
+        }
+
+    return [
+        Case(
+            name,
+            "up 30 s and down 30 s from 5m on for ten minutes",
+            _up((1, 20), *[(0, 2), (1, 2)] * 10, (1, 80)),
+            # The sixth change.
+            starts="7m30s",
+            # Five are left in 15 minutes.
+            ends="26m45s",
+            labels=_JOB | {"instance": "a"},
+            says={
+                "summary": "a comes and goes",
+                "dashboard_url": f"system-health?from=now-1h&to=now{_AND_JOB}&var-instance=a",
+                "traces_url": "",
+            },
+        ),
+        Case(
+            name,
+            "a restart every 30 seconds, between the scrapes",
+            started((1, 20), *((100 + number, 2) for number in range(20)), (500, 40))
+            | _up((1, 100)),
+            # The fourth start.
+            starts="6m30s",
+        ),
+        Case(
+            name,
+            "up in one scrape of four",
+            _up((1, 20), *[(1, 1), (0, 3)] * 15),
+            starts="8m",
+        ),
+        Case(
+            name,
+            "down in one scrape of four",
+            _up((1, 20), *[(1, 3), (0, 1)] * 15),
+            starts="8m",
+        ),
+        Case(
+            name,
+            "killed and started again every three minutes, with its series gone in between",
+            {
+                series("process_start_time_seconds"): " ".join(
+                    f"{100 * number}x8 stale _x2" for number in range(1, 9)
+                )
+            },
+            starts="12m",
+        ),
+        Case(
+            name,
+            "two deploys within ten minutes, each with half a minute away",
+            _up((1, 20), (0, 2), (1, 30), (0, 2), (1, 60)) | started((1, 21), (5, 33), (9, 60)),
+            silent="28m",
+        ),
+        Case(
+            name,
+            "workers are recycled by max_requests: the instance's first process stays",
+            _up((1, 100))
+            | started((1, 100))
+            | {series("process_worker_starts_total"): counter((2, 100))},
+            silent="25m",
         ),
     ]
 
@@ -163,6 +523,24 @@ def _high_response_time() -> list[Case]:
             "one in twenty takes just less than a second, and an export takes long",
             histogram("http_request_duration_seconds", just_below, **_X)
             | _durations((0, 500, 60), endpoint="/admin/expenses/expense/export/"),
+            silent="15m",
+        ),
+        Case(
+            name,
+            "a bound of one second that is written 1",
+            {
+                series.replace('le="1.0"', 'le="1"'): values
+                for series, values in _durations((0, 10, 60)).items()
+            },
+            starts="5m15s",
+        ),
+        Case(
+            name,
+            "a bound of one second that is written 1, and four in a hundred are slow",
+            {
+                series.replace('le="1.0"', 'le="1"'): values
+                for series, values in _durations((96, 4, 60)).items()
+            },
             silent="15m",
         ),
         Case(

@@ -12,6 +12,7 @@ def cases() -> list[Case]:
         *_down("PrometheusDown", "prometheus"),
         *_down("AlertmanagerDown", "alertmanager"),
         *_down("JaegerDown", "jaeger"),
+        *_span_metrics(),
         *_jaeger_losing(),
         *_rules(),
         *_notifications(),
@@ -50,6 +51,37 @@ def _down(name: str, job: str) -> list[Case]:
     ]
 
 
+def _span_metrics() -> list[Case]:
+    name = "SpanMetricsDown"
+
+    def up(job: str, *phases: tuple[float, int]) -> dict[str, str]:
+        return {series("up", job=job, instance="h:1"): gauge(*phases)}
+
+    return [
+        Case(
+            name,
+            "away from 5m on for ten minutes",
+            up("span-metrics", (1, 20), (0, 40), (1, 20)) | up("jaeger", (1, 80)),
+            starts="10m",
+            ends="15m",
+            labels={"job": "span-metrics", "instance": "h:1"},
+            says={"summary": "The span metrics at h:1 are not scraped"},
+        ),
+        Case(
+            name,
+            "Jaeger is away as well: JaegerDown tells it",
+            up("span-metrics", (1, 20), (0, 40)) | up("jaeger", (1, 20), (0, 40)),
+            silent="15m",
+        ),
+        Case(
+            name,
+            "away for four minutes",
+            up("span-metrics", (1, 20), (0, 16), (1, 24)) | up("jaeger", (1, 60)),
+            silent="15m",
+        ),
+    ]
+
+
 def _jaeger_losing() -> list[Case]:
     name = "JaegerLosingSpans"
     jaeger = {"job": "jaeger", "instance": "h:1"}
@@ -61,12 +93,12 @@ def _jaeger_losing() -> list[Case]:
             name,
             "nothing can be stored from 5m on for five minutes",
             {metric: counter((0, 20), (10, 20), (0, 40))},
-            starts="7m15s",
+            starts="7m30s",
             ends="14m45s",
             labels=jaeger | storage,
             says={
                 "summary": "Jaeger at h:1 loses spans",
-                "description": "90 spans were refused or could not be stored. Traces have holes. "
+                "description": "100 spans were refused or could not be stored. Traces have holes. "
                 "A full disk or slow storage is the usual cause; Jaeger's log says.",
             },
         ),
@@ -78,7 +110,7 @@ def _jaeger_losing() -> list[Case]:
                     (0, 20), (10, 20)
                 )
             },
-            starts="7m15s",
+            starts="7m30s",
         ),
         Case(
             name,
@@ -88,7 +120,10 @@ def _jaeger_losing() -> list[Case]:
                     (0, 20), (10, 20)
                 )
             },
-            starts="7m15s",
+            starts="7m30s",
+        ),
+        Case(
+            name, "one span is refused", {metric: counter((0, 20), (1, 1), (0, 40))}, silent="15m"
         ),
         Case(name, "spans were lost long ago", {metric: "500x60"}, silent="15m"),
     ]
@@ -134,9 +169,9 @@ def _notifications() -> list[Case]:
         Case(
             name,
             "the receiver answers with errors from 5m on for five minutes",
-            {failed: counter((0, 20), (1, 20), (0, 40))},
-            starts="7m15s",
-            ends="14m45s",
+            {failed: counter((0, 20), (1, 20), (0, 80))},
+            starts="7m30s",
+            ends="24m30s",
             labels=webhook,
             says={"summary": "Notifications of alerts do not arrive (webhook)"},
         ),
@@ -144,7 +179,7 @@ def _notifications() -> list[Case]:
             name,
             "Alertmanager refuses what Prometheus sends",
             {series("prometheus_notifications_errors_total", **sent_to): counter((0, 20), (1, 20))},
-            starts="7m15s",
+            starts="7m30s",
             labels=sent_to,
             says={"summary": "Notifications of alerts do not arrive"},
         ),
@@ -156,7 +191,20 @@ def _notifications() -> list[Case]:
                     (0, 20), (1, 20)
                 )
             },
-            starts="7m15s",
+            starts="7m30s",
+        ),
+        Case(
+            name,
+            "each notification of a group fails, one in five minutes",
+            {failed: counter((0, 20), *[(1, 1), (0, 19)] * 4)},
+            # The second, and two minutes more.
+            starts="12m15s",
+        ),
+        Case(
+            name,
+            "one notification fails and is sent again",
+            {failed: counter((0, 20), (1, 1), (0, 79))},
+            silent="25m",
         ),
         Case(name, "it failed long ago", {failed: "7x60"}, silent="15m"),
     ]
@@ -178,7 +226,35 @@ def _losing_data() -> list[Case]:
             )
             for metric in LOSING_DATA
         ),
-        Case(name, "it was long ago", {series(LOSING_DATA[0], **prometheus): "7x80"}, silent="20m"),
+        Case(
+            name,
+            "Prometheus comes back with a damaged write-ahead log: its counter begins at 1",
+            {
+                series("prometheus_tsdb_wal_corruptions_total", **prometheus): "_x40 1x80",
+                series("process_start_time_seconds", **prometheus): "_x40 600x80",
+            },
+            starts="10m",
+            # Fifteen minutes after its start.
+            ends="25m",
+        ),
+        Case(
+            name,
+            "Prometheus comes back with a sound one",
+            {
+                series("prometheus_tsdb_wal_corruptions_total", **prometheus): "_x40 0x80",
+                series("process_start_time_seconds", **prometheus): "_x40 600x80",
+            },
+            silent="29m",
+        ),
+        Case(
+            name,
+            "it was long ago",
+            {
+                series(LOSING_DATA[0], **prometheus): "7x80",
+                series("process_start_time_seconds", **prometheus): "-9000x80",
+            },
+            silent="20m",
+        ),
     ]
 
 

@@ -9,6 +9,8 @@ from monitoring.grafana.boards.common import board, error_share, quantile, rate
 from monitoring.grafana.panels import graph, number, query
 
 _CHOSEN = 'SELECTOR, endpoint=~"$endpoint"'
+_CALLS = "http_client_responses_total{SELECTOR"
+_BAD_OUTCOMES = ', outcome=~"server_error|error|timeout"'
 _SECONDS = "http_request_duration_seconds"
 
 
@@ -34,7 +36,7 @@ def make() -> dashboard.Dashboard:
                 "Requests a second",
                 "Answers of all kinds, health checks and scrapes left out.",
                 "reqps",
-                f"sum(rate(http_requests_total{{{_CHOSEN}}}[$__rate_interval]))",
+                f"sum(rate(http_responses_total{{{_CHOSEN}}}[$__rate_interval]))",
             ),
             error_share(_CHOSEN),
             number(
@@ -95,17 +97,22 @@ def make() -> dashboard.Dashboard:
             ),
             graph(
                 "Share of failed outgoing calls",
-                "No answer, none in time, or a 5xx, by host. UpstreamFailing is about more than "
-                f"{failing:.0%}.",
+                "No answer, none in time, or a 5xx: of all, and by host. UpstreamFailing is about "
+                f"more than {failing:.0%}.",
                 "percentunit",
                 [
+                    query(
+                        f"sum(rate({_CALLS}{_BAD_OUTCOMES}}}[$__rate_interval])) "
+                        f"/ sum(rate({_CALLS}}}[$__rate_interval]))",
+                        "all hosts",
+                    ),
                     query(
                         "(sum by (host) (rate(http_client_requests_total{SELECTOR, "
                         'status=~"5..|error|timeout"}[$__rate_interval])) '
                         f"or 0 * {rate('http_client_requests_total', 'host')}) "
                         f"/ {rate('http_client_requests_total', 'host')}",
                         "{{host}}",
-                    )
+                    ),
                 ],
                 critical=failing,
             ),

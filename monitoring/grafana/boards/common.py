@@ -14,7 +14,7 @@ from monitoring.grafana.panels import PROMETHEUS, SELECTOR, graph, number, query
 
 #: Variables beside job and instance: the series that give their values.
 EXTRA = {
-    "endpoint": "http_requests_total{SELECTOR}",
+    "endpoint": "http_responses_total{SELECTOR}",
     "slo": 'slo:objective:ratio{job=~"$job"}',
 }
 
@@ -112,15 +112,19 @@ def _variable(name: str, series: str, *, first: str | None = None, several: bool
     return variable
 
 
+#: The beginning of a selector: static files would dilute every share.
+_ANSWERS = 'http_responses_total{endpoint!="static"'
+
+
 def error_share(selector: str = "SELECTOR") -> Any:
     """One number: how many of the answers are 5xx."""
     limit = THRESHOLDS["HighErrorRate"].above
     return number(
         "Share of 5xx answers",
-        f"HighErrorRate is about more than {limit:.0%}.",
+        f"Static files left out. HighErrorRate is about more than {limit:.0%}.",
         "percentunit",
-        f'sum(rate(http_requests_total{{{selector}, status=~"5.."}}[$__rate_interval])) '
-        f"/ sum(rate(http_requests_total{{{selector}}}[$__rate_interval]))",
+        f'sum(rate({_ANSWERS}, {selector}, outcome="server_error"}}[$__rate_interval])) '
+        f"/ sum(rate({_ANSWERS}, {selector}}}[$__rate_interval]))",
         warning=limit / 10,
         critical=limit,
     )
@@ -132,7 +136,7 @@ def repeated(selector: str = "SELECTOR") -> Any:
     return graph(
         "Repeated queries (N+1)",
         f"Statement shapes that ran too often within one request, in {bound(limit.window)}. "
-        f"RepeatedQueries is about more than {limit.above:g}. No data is good news.",
+        f"RepeatedQueries is about more than {limit.above:g}.",
         "short",
         [
             query(
@@ -155,7 +159,8 @@ def losses() -> Any:
     return graph(
         "Losses of the service's telemetry",
         f"Spans and series that were dropped, and files that could not be read, in "
-        f"{bound(limit.window)}. An alert is about any.",
+        f"{bound(limit.window)}. TelemetrySpansDropped is about more than {limit.above:g} spans, "
+        "other alerts are about any.",
         "short",
         [
             query(lost("telemetry_spans_dropped_total", "reason"), "spans {{reason}}"),
@@ -165,7 +170,7 @@ def losses() -> Any:
                 "unreadable files",
             ),
         ],
-        warning=1,
+        warning=limit.above,
     )
 
 

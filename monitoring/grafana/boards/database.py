@@ -12,7 +12,7 @@ from monitoring.grafana.panels import graph, number, query
 def make() -> dashboard.Dashboard:
     seconds = "database_query_duration_seconds"
     connections = "database_connections_total{SELECTOR}[$__rate_interval]"
-    errors = "database_connection_errors_total{SELECTOR}[$__rate_interval]"
+    failed = "database_connection_failures_total{SELECTOR}[$__rate_interval]"
     slow = THRESHOLDS["SlowDatabase"].above
     failing = THRESHOLDS["DatabaseConnectionErrors"].above
     return board(
@@ -39,14 +39,14 @@ def make() -> dashboard.Dashboard:
                 "Share of failed connections",
                 f"DatabaseConnectionErrors is about more than {failing:.0%}.",
                 "percentunit",
-                f"(sum(rate({errors})) or vector(0)) / sum(rate({connections}))",
+                f"sum(rate({failed})) / sum(rate({connections}))",
                 warning=failing / 5,
                 critical=failing,
             ),
             number(
                 "Waiting for a connection",
                 "Threads that wait because the pool has none to give. ConnectionPoolExhausted is "
-                "about any, for two minutes.",
+                "somebody in more than half of the scrapes of two minutes.",
                 "short",
                 "sum(database_pool_requests_waiting{SELECTOR})",
                 warning=1,
@@ -101,10 +101,14 @@ def make() -> dashboard.Dashboard:
             ),
             graph(
                 "Errors",
-                "Failed statements and connections a second, by the driver's exception. No data is "
-                "good news.",
+                "Failed statements and connections a second; and by the driver's exception.",
                 "ops",
                 [
+                    query(
+                        "sum(rate(database_query_failures_total{SELECTOR}[$__rate_interval]))",
+                        "statements",
+                    ),
+                    query(f"sum(rate({failed}))", "connections"),
                     query(rate("database_errors_total", "type"), "statement {{type}}"),
                     query(rate("database_connection_errors_total", "type"), "connection {{type}}"),
                 ],

@@ -9,8 +9,14 @@ from monitoring.grafana.boards.common import board, rate, repeated
 from monitoring.grafana.panels import graph, heat, number, query
 
 _SELECTOR = 'SELECTOR, endpoint="$endpoint"'
-_REQUESTS = f"http_requests_total{{{_SELECTOR}}}[$__rate_interval]"
-_FAILED = f'http_requests_total{{{_SELECTOR}, status=~"5.."}}[$__rate_interval]'
+_ANSWERS = f"http_responses_total{{{_SELECTOR}}}[$__rate_interval]"
+_VALID = f'http_responses_total{{{_SELECTOR}, outcome!="client_error"}}[$__rate_interval]'
+_FAILED = f'http_responses_total{{{_SELECTOR}, outcome="server_error"}}[$__rate_interval]'
+#: Counted in the same series, by method and endpoint, from the same request on as the statements
+#: and the seconds that are divided by it. ``http_requests_total`` begins anew with each status.
+_TIMED = "http_request_duration_seconds_count"
+_METHOD_STATUS = "{{method}} {{status}}"
+_BROKEN, _SOUND = f'{_SELECTOR}, status=~"5.."', f'{_SELECTOR}, status!~"4.."'
 _BUCKETS = f"http_request_duration_seconds_bucket{{{_SELECTOR}}}[$__rate_interval]"
 
 
@@ -37,14 +43,12 @@ def make() -> dashboard.Dashboard:
                 warning=slow / 2,
                 critical=slow,
             ),
-            number(
-                "Requests a second", "Answers of all kinds.", "reqps", f"sum(rate({_REQUESTS}))"
-            ),
+            number("Requests a second", "Answers of all kinds.", "reqps", f"sum(rate({_ANSWERS}))"),
             number(
                 "Share of 5xx answers",
-                f"EndpointFailing is about more than {failing:.0%}.",
+                f"4xx left out. EndpointFailing is about more than {failing:.0%}.",
                 "percentunit",
-                f"sum(rate({_FAILED})) / sum(rate({_REQUESTS}))",
+                f"sum(rate({_FAILED})) / sum(rate({_VALID}))",
                 warning=failing / 10,
                 critical=failing,
             ),
@@ -53,7 +57,7 @@ def make() -> dashboard.Dashboard:
                 "Requests that ran one statement far too often (N+1); the log has the line of "
                 "code.",
                 "short",
-                f"sum(increase(http_repeated_queries_total{{{_SELECTOR}}}[1h])) or vector(0)",
+                f"sum(increase(http_repeated_queries_total{{{_SELECTOR}}}[1h]))",
                 warning=1,
             ),
             heat(
@@ -77,18 +81,18 @@ def make() -> dashboard.Dashboard:
                 "Answers by method and status",
                 "499 is a client that went away.",
                 "reqps",
-                [query(f"sum by (method, status) (rate({_REQUESTS}))", "{{method}} {{status}}")],
+                [query(rate("http_requests_total", "method, status", _SELECTOR), _METHOD_STATUS)],
             ),
             graph(
                 "Errors by exception",
-                "The exception's class, or http_5xx where an answer was a 5xx without one. No data "
-                "is good news.",
+                "5xx answers; and by the exception's class, or http_5xx where there was none.",
                 "ops",
                 [
+                    query(f"sum(rate({_FAILED}))", "5xx"),
                     query(
                         f"sum by (type) (rate(errors_total{{{_SELECTOR}}}[$__rate_interval]))",
                         "{{type}}",
-                    )
+                    ),
                 ],
             ),
             graph(
@@ -98,8 +102,7 @@ def make() -> dashboard.Dashboard:
                 "short",
                 [
                     query(
-                        f"{_each('http_request_database_queries_total')} "
-                        f"/ {_each('http_requests_total')}",
+                        f"{_each('http_request_database_queries_total')} / {_each(_TIMED)}",
                         "{{method}}",
                     )
                 ],
@@ -110,13 +113,11 @@ def make() -> dashboard.Dashboard:
                 "s",
                 [
                     query(
-                        f"{_each('http_request_duration_seconds_sum')} "
-                        f"/ {_each('http_request_duration_seconds_count')}",
+                        f"{_each('http_request_duration_seconds_sum')} / {_each(_TIMED)}",
                         "{{method}} altogether",
                     ),
                     query(
-                        f"{_each('http_request_database_seconds_total')} "
-                        f"/ {_each('http_requests_total')}",
+                        f"{_each('http_request_database_seconds_total')} / {_each(_TIMED)}",
                         "{{method}} SQL",
                     ),
                 ],
@@ -124,13 +125,15 @@ def make() -> dashboard.Dashboard:
             ),
             graph(
                 "Share of 5xx answers over time",
-                f"EndpointFailing is about more than {failing:.0%}.",
+                f"4xx left out. EndpointFailing is about more than {failing:.0%}, by method.",
                 "percentunit",
                 [
+                    query(f"sum(rate({_FAILED})) / sum(rate({_VALID}))", "all methods"),
                     query(
-                        f"sum by (method) (rate({_FAILED})) / {_each('http_requests_total')}",
+                        f"{rate('http_requests_total', 'method', _BROKEN)} "
+                        f"/ {rate('http_requests_total', 'method', _SOUND)}",
                         "{{method}}",
-                    )
+                    ),
                 ],
                 critical=failing,
             ),

@@ -38,7 +38,7 @@ def make() -> dashboard.Dashboard:
             number(
                 "Notifications that failed in the last hour",
                 "From Prometheus to Alertmanager, and from there to people. NotificationsFailing "
-                "is about any.",
+                "is about more than one in a quarter of an hour.",
                 "short",
                 f"{_last_hour('prometheus_notifications_errors_total')} "
                 f"+ {_last_hour('alertmanager_notifications_failed_total')}",
@@ -145,8 +145,8 @@ def make() -> dashboard.Dashboard:
             ),
             graph(
                 "Spans in Jaeger",
-                "Received, refused and not stored, a second. JaegerLosingSpans is about the last "
-                "two.",
+                "Received, refused and not stored, a second. JaegerLosingSpans is about more than "
+                f"{THRESHOLDS['JaegerLosingSpans'].above:g} of the last two in five minutes.",
                 "ops",
                 [
                     query(rate("otelcol_receiver_accepted_spans_total", "instance"), "received"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from monitoring.alerts.table import THRESHOLDS
+from monitoring.alerts.table import RESTARTS_OF_DEPLOYS, THRESHOLDS
 from monitoring.alerts.words import bound
 from monitoring.grafana.boards.common import board, losses, rate
 from monitoring.grafana.panels import graph, number, query
@@ -13,6 +13,7 @@ from monitoring.grafana.panels import graph, number, query
 def make() -> dashboard.Dashboard:
     memory = THRESHOLDS["HighMemoryUsage"].above
     restarts = THRESHOLDS["WorkerRestartLoop"]
+    flapping = THRESHOLDS["InstanceFlapping"]
     return board(
         "system-health",
         "System Health",
@@ -52,6 +53,22 @@ def make() -> dashboard.Dashboard:
                 "short",
                 [query("up{SELECTOR}", "{{instance}}")],
                 floor=1,
+            ),
+            graph(
+                "Comings and goings",
+                f"Changes between up and down, and starts, in {bound(flapping.window)}. "
+                f"InstanceFlapping is about more than {flapping.above:g} and "
+                f"{RESTARTS_OF_DEPLOYS}.",
+                "short",
+                [
+                    query(f"changes(up{{SELECTOR}}[{flapping.window}])", "{{instance}} up or down"),
+                    query(
+                        f"changes(process_start_time_seconds{{SELECTOR}}[{flapping.window}])",
+                        "{{instance}} starts",
+                    ),
+                ],
+                warning=RESTARTS_OF_DEPLOYS,
+                critical=flapping.above,
             ),
             graph(
                 "Memory",

@@ -20,7 +20,7 @@ from telemetry.methods import OTHER, known_method
 from telemetry.metrics import definitions as metrics
 from telemetry.tracing import propagation
 from telemetry.tracing.limits import may_begin_span, tracer_holds_it
-from telemetry.tracing.suppression import is_http_suppressed
+from telemetry.tracing.suppression import http_suppressed, is_http_suppressed, is_suppressed
 
 #: Different hosts that get series of their own in one process; more are ``other``.
 _MOST_HOSTS = 50
@@ -43,7 +43,7 @@ def install() -> None:
     @functools.wraps(original)
     def send(self: requests.Session, request: requests.PreparedRequest, **kwargs: Any) -> Any:
         operation = current.get()
-        if (operation is not None and operation.quiet) or is_http_suppressed():
+        if (operation is not None and operation.quiet) or is_suppressed():
             return original(self, request, **kwargs)
         return _send(original, self, request, kwargs)
 
@@ -59,7 +59,8 @@ def _send(original: Any, session: Any, request: Any, kwargs: dict[str, Any]) -> 
     address = request.url or ""
     parts = _parts(address)
     host = _bounded(parts.hostname or "none")
-    manager = _span(operation, method, address if parts.netloc else "", parts)
+    known_address = address if parts.netloc else ""
+    manager = _span(operation, method, request.method or "", known_address, parts)
     status = "error"
     seconds: float | None = None
     started = time.perf_counter()
@@ -69,7 +70,9 @@ def _send(original: Any, session: Any, request: Any, kwargs: dict[str, Any]) -> 
         else:
             _pass_on(span, operation, parts.hostname, request.headers)
         try:
-            response = original(session, request, **kwargs)
+            with http_suppressed():
+                # Instrumentations of requests and urllib3 below would make spans of the same call.
+                response = original(session, request, **kwargs)
             # What came in the end, after redirects, is another call's answer.
             answer = response.history[0] if response.history else response
             seconds = answer.elapsed.total_seconds()
@@ -118,14 +121,19 @@ def _pass_on(span: trace.Span, operation: Operation | None, host: str | None, he
         del headers[HEADER]
 
 
-def _span(operation: Any, method: str, address: str, parts: Any) -> Any:
-    if not tracer_holds_it() and not may_begin_span(operation):
+def _span(
+    operation: Any, method: str, original_method: str, address: str, parts: SplitResult
+) -> Any:
+    if is_http_suppressed() or (not tracer_holds_it() and not may_begin_span(operation)):
+        # The first: whoever said so, as OpenTelemetry's instrumentation of requests, has a span.
         return nullcontext(trace.INVALID_SPAN)
     attributes: dict[str, Any] = {
         "http.request.method": "_OTHER" if method == OTHER else method,
         "url.full": mask_text(_without_login(address)),
         "server.address": parts.hostname or "",
     }
+    if method == OTHER:
+        attributes["http.request.method_original"] = mask_text(original_method[:40])
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     if port:
         attributes["server.port"] = port

@@ -23,6 +23,7 @@ from telemetry.tracing import contrib, here
 from telemetry.tracing.light import Fixed, LightSpan
 from telemetry.tracing.limits import may_begin_span
 from telemetry.tracing.own import OwnTracer
+from telemetry.tracing.suppression import is_suppressed
 
 Execute = Callable[[Any, Any, bool, dict[str, Any]], Any]
 
@@ -117,10 +118,13 @@ def _recorded(operation: Operation | None, connection: Any) -> trace.Span | None
     """The span that a statement's client span belongs below, None where nobody records one."""
     if operation is not None and not operation.sampled:
         return None
-    if contrib.database_is_theirs() and connection.vendor == "postgresql":
+    if contrib.traces_statements(connection):
         return None
     # What trace.get_current_span() gives, in a tenth of its time.
-    span: Any = here.get().get(here.SPAN)
+    context = here.get()
+    span: Any = context.get(here.SPAN)
+    if len(context) > 1 and is_suppressed(context):
+        return None
     if type(span) is LightSpan:
         return None if span.ended else span
     span = trace.get_current_span()

@@ -18,6 +18,9 @@ _EVERYTHING: tuple[str, ...] = (
     getattr(api, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"),
     "suppress_instrumentation",
 )
+#: Telemetry itself has a span for the outgoing call that goes on: a redirect is another call, for
+#: which it makes one as well.
+_BY_TELEMETRY = api.create_key("telemetry-http")
 #: Outgoing HTTP calls are not.
 _HTTP: tuple[str, ...] = (
     getattr(api, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation"),
@@ -34,14 +37,29 @@ def is_suppressed(context: Mapping[str, Any] | None = None) -> bool:
 def is_http_suppressed() -> bool:
     """The same for an outgoing HTTP call."""
     found = api.get_current()
-    return is_suppressed(found) or any(found.get(key) for key in _HTTP)
+    by_others = not found.get(_BY_TELEMETRY) and any(found.get(key) for key in _HTTP)
+    return by_others or is_suppressed(found)
 
 
 @contextmanager
 def suppressed() -> Iterator[None]:
     """Switch all instrumentation off inside the block, that of others too."""
+    with _with(_EVERYTHING + _HTTP):
+        yield
+
+
+@contextmanager
+def http_suppressed() -> Iterator[None]:
+    """Switch the instrumentations of others off for an outgoing HTTP call of which we have a span."""
+    keys = _HTTP if is_http_suppressed() else (*_HTTP, _BY_TELEMETRY)
+    with _with(keys):
+        yield
+
+
+@contextmanager
+def _with(keys: tuple[str, ...]) -> Iterator[None]:
     context = api.get_current()
-    for key in (*_EVERYTHING, *_HTTP):
+    for key in keys:
         context = api.set_value(key, True, context)
     token = api.attach(context)
     try:

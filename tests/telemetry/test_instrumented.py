@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,3 +55,17 @@ def test_their_spans_our_ids_lines_and_metrics(server: Server, receiver: Receive
     assert of_the_trace() == ["GET query/", "SELECT"]
     labels = {"method": "GET", "endpoint": "/query/", "status": "200"}
     assert samples(server.scrape())["http_requests_total", frozenset(labels.items())] == 1
+
+
+def test_an_idle_worker_exports_nothing(server: Server, receiver: Receiver) -> None:
+    """An export is a call of ``requests`` too: of one that made a span there would be no end."""
+    server.get("/hello/")
+    poll(lambda: receiver.spans != [], 20, "no spans came")
+    time.sleep(0.5)
+    before = [span.name for span in receiver.spans]
+
+    # Twenty times the delay of the export.
+    time.sleep(2)
+
+    assert [span.name for span in receiver.spans] == before
+    assert not [name for name in before if name.startswith("POST")]

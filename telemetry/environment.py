@@ -7,6 +7,7 @@ line that names the variable. ``docs/configuration.md`` is checked against the d
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 T = TypeVar("T")
+
+_LOGIN = re.compile("(//|^).*@", re.DOTALL)
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -62,8 +65,13 @@ class Variable(Generic[T]):
         try:
             return self.parse(text)
         except ValueError as error:
-            shown = "" if self.secret else f", not {text[:80]!r}"
+            shown = "" if self.secret else f", not {without_login(text)[:80]!r}"
             raise WrongEnvironmentError(self.name, f"{error}{shown}") from None
+
+
+def without_login(address: str) -> str:
+    """An address without the name and password that it may carry, whole or broken."""
+    return _LOGIN.sub(r"\1***@", address)
 
 
 def text(value: str) -> str:
@@ -73,6 +81,11 @@ def text(value: str) -> str:
 
 
 _LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
+
+
+def otel_boolean(value: str) -> bool:
+    """As the specification of OpenTelemetry has it: whatever does not say true is false."""
+    return value.lower() in _TRUE
 
 
 def boolean(value: str) -> bool:
@@ -134,7 +147,9 @@ def address(value: str) -> str:
         parts = urlsplit(value)
         whole = parts.hostname and parts.port != 0
     except ValueError as error:
-        raise ValueError(f"{wanted} ({error})") from None
+        # What is wrong with an address may be its password.
+        reason = "" if "@" in value else f" ({error})"
+        raise ValueError(f"{wanted}{reason}") from None
     if parts.scheme not in {"http", "https"} or not whole or " " in value:
         raise ValueError(wanted)
     return value

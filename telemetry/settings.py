@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -23,14 +23,15 @@ from django.utils.http import is_same_domain
 from telemetry.environment import (
     Variable,
     address,
-    boolean,
     choice,
     file,
     integer,
     levels,
+    otel_boolean,
     ratio,
     text,
     url,
+    words,
 )
 
 T = TypeVar("T")
@@ -45,14 +46,73 @@ def _host(value: str) -> str:
     return bare
 
 
+#: Milliseconds, and numbers of spans: what fits into 32 bits, as OpenTelemetry sets no bound.
+_MOST = (1 << 31) - 1
+#: Seconds that an export may take at most, whatever is asked for.
+_LONGEST_EXPORT = 3600.0
+
+
 def _seconds(value: str) -> float:
+    """Seconds of a time-out; 0 is no limit but ours, as the specification has it."""
     try:
         number = float(value)
     except ValueError:
         raise ValueError("must be a number of seconds") from None
-    if not 0 < number <= 3600:
-        raise ValueError("must be a number of seconds from 0 to 3600")
-    return number
+    if not number >= 0:
+        raise ValueError("must be a number of seconds, 0 or more")
+    return min(number, _LONGEST_EXPORT) if number else _LONGEST_EXPORT
+
+
+#: Names of exporters: those of the specification and of OpenTelemetry's packages for Python.
+_EXPORTERS = {
+    "otlp": "otlp",
+    "otlp_proto_http": "otlp",
+    "jaeger": "jaeger",
+    "jaeger_thrift": "jaeger",
+    "console": "console",
+    "logging": "console",
+    "none": "none",
+}
+
+
+def _exporters(value: str) -> str:
+    """A list of exporters, each once and by its first name; none alone if it is among them."""
+    named = [name.lower() for name in words(value)]
+    if not named or not _EXPORTERS.keys() >= set(named):
+        raise ValueError("must be otlp, jaeger, console or none, or a list of them")
+    found = dict.fromkeys(_EXPORTERS[name] for name in named)
+    return "none" if "none" in found else ",".join(found)
+
+
+def _is_grpc() -> bool:
+    return (OTEL_EXPORTER_OTLP_TRACES_PROTOCOL.read() or "") == "grpc"
+
+
+def _receiver(parse: Callable[[str], str]) -> Callable[[str], str]:
+    """An address of an OTLP receiver; for gRPC alone ``host:port`` is one."""
+
+    def receiver(value: str) -> str:
+        if not _is_grpc():
+            return parse(value)
+        if "@" in value:
+            raise ValueError("must have no login with gRPC: put it into OTEL_EXPORTER_OTLP_HEADERS")
+        return value if re.fullmatch(r"[\w.\-\[\]:]+:\d{1,5}", value) else parse(value)
+
+    return receiver
+
+
+#: Samplers that the specification names and this package has not got.
+_OTHER_SAMPLERS = ("jaeger_remote", "parentbased_jaeger_remote", "xray")
+
+
+def _sampler_argument(value: str) -> float:
+    """The ratio of a sampler that has one; what others are told is theirs."""
+    try:
+        return ratio(value)
+    except ValueError:
+        if OTEL_TRACES_SAMPLER.read().endswith("traceidratio"):
+            raise
+        return 1.0
 
 
 def _for_traces(general: Variable[T]) -> Variable[T]:
@@ -78,17 +138,20 @@ OTEL_RESOURCE_ATTRIBUTES = Variable(
 )
 OTEL_TRACES_EXPORTER = Variable(
     "OTEL_TRACES_EXPORTER",
-    choice("otlp", "jaeger", "console", "none"),
+    _exporters,
     "",
-    "Where traces go: otlp, jaeger, console or none. Unset: otlp if an endpoint is set, else the "
-    "setting TRACES_EXPORTER.",
+    "Where traces go: otlp, jaeger, console or none, or several of them, as otlp,console. Unset: "
+    "otlp if an endpoint is set, else the setting TRACES_EXPORTER.",
 )
 OTEL_EXPORTER_OTLP_ENDPOINT = Variable(
-    "OTEL_EXPORTER_OTLP_ENDPOINT", url, "", "Base address of the OTLP receiver."
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    _receiver(url),
+    "",
+    "Base address of the OTLP receiver; a login in it is sent as Basic authentication.",
 )
 OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = Variable(
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    address,
+    _receiver(address),
     "",
     "Full address for traces, /v1/traces included.",
 )
@@ -105,10 +168,14 @@ OTEL_EXPORTER_OTLP_TIMEOUT = Variable(
     "OTEL_EXPORTER_OTLP_TIMEOUT",
     _seconds,
     10.0,
-    "Seconds (not milliseconds) that one export may take, retries included.",
+    "Seconds (not milliseconds) that one export may take, retries included; 0, or more than 3600, "
+    "is an hour.",
 )
 OTEL_EXPORTER_OTLP_COMPRESSION = Variable(
-    "OTEL_EXPORTER_OTLP_COMPRESSION", choice("gzip", "none"), "none", "gzip or none."
+    "OTEL_EXPORTER_OTLP_COMPRESSION",
+    choice("gzip", "deflate", "none"),
+    "none",
+    "gzip, deflate or none.",
 )
 OTEL_EXPORTER_OTLP_CERTIFICATE = Variable(
     "OTEL_EXPORTER_OTLP_CERTIFICATE",
@@ -138,30 +205,42 @@ OTEL_TRACES_SAMPLER = Variable(
         "parentbased_always_on",
         "parentbased_always_off",
         "parentbased_traceidratio",
+        *_OTHER_SAMPLERS,
     ),
     "parentbased_always_on",
-    "Which traces are kept, by OpenTelemetry's names.",
+    "Which traces are kept, by OpenTelemetry's names; for a remote sampler, which is not here, a "
+    "WARNING and the default.",
 )
 OTEL_TRACES_SAMPLER_ARG = Variable(
-    "OTEL_TRACES_SAMPLER_ARG", ratio, 1.0, "The ratio of the ratio samplers, 0 to 1."
+    "OTEL_TRACES_SAMPLER_ARG",
+    _sampler_argument,
+    1.0,
+    "The ratio of the ratio samplers, 0 to 1; not read for others.",
 )
 OTEL_BSP_SCHEDULE_DELAY = Variable(
-    "OTEL_BSP_SCHEDULE_DELAY", integer(10, 60_000), 1000, "Milliseconds between two exports."
+    "OTEL_BSP_SCHEDULE_DELAY",
+    integer(0, _MOST),
+    1000,
+    "Milliseconds between two exports, at least 10.",
 )
 OTEL_BSP_MAX_QUEUE_SIZE = Variable(
     "OTEL_BSP_MAX_QUEUE_SIZE",
-    integer(1, 1_000_000),
+    integer(1, _MOST),
     2048,
     "Spans that may wait for the export in one process; more are dropped and counted.",
 )
 OTEL_BSP_MAX_EXPORT_BATCH_SIZE = Variable(
-    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", integer(1, 100_000), 512, "Spans in one export."
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+    integer(1, _MOST),
+    512,
+    "Spans in one export, at most as many as the queue may hold.",
 )
 OTEL_BSP_EXPORT_TIMEOUT = Variable(
     "OTEL_BSP_EXPORT_TIMEOUT",
-    integer(1, 600_000),
+    integer(0, _MOST),
     5000,
-    "Milliseconds that a stopping process may take to export what waits.",
+    "Milliseconds that a stopping process may take to export what waits; 0: as long as each export "
+    "may take.",
 )
 OTEL_EXPORTER_PROMETHEUS_HOST = Variable(
     "OTEL_EXPORTER_PROMETHEUS_HOST",
@@ -221,7 +300,10 @@ TELEMETRY_SPANS = Variable(
     "unset.",
 )
 OTEL_SDK_DISABLED = Variable(
-    "OTEL_SDK_DISABLED", boolean, False, "1 switches tracing off; metrics and logs stay."
+    "OTEL_SDK_DISABLED",
+    otel_boolean,
+    False,
+    "true or 1 switches tracing off; metrics and logs stay.",
 )
 
 _EVERYWHERE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
@@ -495,8 +577,15 @@ def metrics_port() -> int:
     return get().METRICS_PORT if named is None else named
 
 
+def traces_sampler() -> str:
+    """The sampler in force: the default for one that is not here."""
+    named = OTEL_TRACES_SAMPLER.read()
+    return OTEL_TRACES_SAMPLER.default if named in _OTHER_SAMPLERS else named
+
+
 def traces_exporter() -> str:
-    """otlp, jaeger, console or none: the environment's word, an endpoint, or the setting."""
+    """otlp, jaeger, console or none, or several with commas: the environment's word, an endpoint,
+    or the setting."""
     if OTEL_SDK_DISABLED.read():
         return "none"
     if named := OTEL_TRACES_EXPORTER.read():

@@ -7,23 +7,32 @@ that answers, TLS, writing, and reading.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import io
 import socket
 import ssl
 import time
 from typing import Any, cast
+from urllib.parse import SplitResult, unquote
 
 
 class Connection(http.client.HTTPConnection):
-    """Set ``deadline`` (``time.monotonic``) before each request. Raises TimeoutError after it."""
+    """Set ``deadline`` (``time.monotonic``) before each request. Raises TimeoutError after it.
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
+    ``proxy`` is the address of an HTTP proxy, with its login if it wants one. It leads through to a
+    receiver with TLS; a request to another one has to name its whole address.
+    """
+
+    def __init__(
+        self, host: str, port: int, context: ssl.SSLContext | None, proxy: SplitResult | None
+    ) -> None:
         if context is not None:
             # Else the header Host would have the port.
             self.default_port = http.client.HTTPS_PORT
         super().__init__(host, port)
         self._context = context
+        self._proxy = proxy
         self.deadline = time.monotonic()
 
     def left(self) -> float:
@@ -34,15 +43,21 @@ class Connection(http.client.HTTPConnection):
         return left
 
     def connect(self) -> None:
+        host, port = self.host, self.port
+        if self._proxy is not None:
+            host, port = self._proxy.hostname or "", self._proxy.port or 80
         problem: OSError | None = None
-        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        for family, kind, protocol, _, address in found:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        ):
             made = socket.socket(family, kind, protocol)
             try:
                 made.settimeout(self.left())
                 made.connect(address)
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self._context is not None:
+                    if self._proxy is not None:
+                        self._ask_proxy(made)
                     made.settimeout(self.left())
                     made = self._context.wrap_socket(made, server_hostname=self.host)
             except OSError as error:
@@ -52,7 +67,31 @@ class Connection(http.client.HTTPConnection):
                 # What HTTPConnection does with a socket is what this one has.
                 self.sock = cast(socket.socket, _Socket(made, self))
                 return
-        raise problem or OSError(f"no address of {self.host}")
+        raise problem or OSError(f"no address of {host}")
+
+    def _ask_proxy(self, made: socket.socket) -> None:
+        """Have the proxy lead to the receiver (RFC 9110, section 9.3.6)."""
+        target = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
+        if (login := login_of(self._proxy)) is not None:
+            head += f"Proxy-Authorization: {login}\r\n"
+        through = _Socket(made, self)
+        through.sendall(f"{head}\r\n".encode())
+        with http.client.HTTPResponse(cast(socket.socket, through), method="CONNECT") as response:
+            try:
+                response.begin()
+            except http.client.HTTPException as error:
+                raise OSError(f"the proxy answered no HTTP ({type(error).__name__})") from None
+            if response.status != 200:
+                raise OSError(f"the proxy answered {response.status}")
+
+
+def login_of(address: SplitResult | None) -> str | None:
+    """The value of ``Authorization`` (RFC 7617) for the login that an address carries."""
+    if address is None or address.username is None:
+        return None
+    login = f"{unquote(address.username)}:{unquote(address.password or '')}"
+    return "Basic " + base64.b64encode(login.encode()).decode()
 
 
 class _Socket:

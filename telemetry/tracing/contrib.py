@@ -1,5 +1,5 @@
-"""OpenTelemetry's own instrumentations of Django and databases: where they are active, the spans are
-theirs, and we add what we know.
+"""OpenTelemetry's own instrumentations of Django and databases: where they are active, the spans
+are theirs, and we add what we know.
 
 They are active by ``opentelemetry-instrument``, by an operator's injection, by the application's
 own call, or by ``TELEMETRY_SPANS=contrib`` (or the setting ``SPANS``), which makes that call.

@@ -17,12 +17,13 @@ from opentelemetry.util.re import parse_env_headers
 from telemetry import settings
 from telemetry.environment import Variable, WrongEnvironmentError
 from telemetry.tracing.convert import ConvertingExporter
+from telemetry.tracing.light import unfolded
 from telemetry.tracing.otlp_exporter import DropCounter, OtlpExporter, not_counted
 
 
 def check() -> None:
     """Raises WrongEnvironmentError for a choice that cannot be made here."""
-    if settings.traces_exporter() != "otlp":
+    if "otlp" not in settings.traces_exporter().split(","):
         return
     protocol = settings.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL
     if protocol.read() == "grpc":
@@ -61,9 +62,40 @@ def make(count_dropped: DropCounter = not_counted) -> Exporter | None:
     chosen = settings.traces_exporter()
     if chosen == "none":
         return None
-    if chosen == "otlp" and settings.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL.read() != "grpc":
+    made = [_one(name, count_dropped) for name in chosen.split(",")]
+    return made[0] if len(made) == 1 else _Several(made)
+
+
+def _one(name: str, count_dropped: DropCounter) -> Exporter:
+    if name == "otlp" and settings.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL.read() != "grpc":
         return _otlp(count_dropped)
-    return ConvertingExporter(_of_the_sdk(chosen), resource(), count_dropped)
+    return ConvertingExporter(_of_the_sdk(name), resource(), count_dropped)
+
+
+class _Several:
+    """Sends every span to each of several exporters."""
+
+    def __init__(self, exporters: Sequence[Exporter]) -> None:
+        self._exporters = exporters
+
+    def export(self, spans: Sequence[Any]) -> int:
+        """As one exporter does; the last failure counts, when all of them were asked."""
+        # A span that is a tuple gets its id when it is encoded: here once, for all.
+        same = [unfolded(span) if isinstance(span, tuple) else span for span in spans]
+        refused = 0
+        problem: Exception | None = None
+        for exporter in self._exporters:
+            try:
+                refused = max(refused, exporter.export(same))
+            except Exception as error:  # noqa: BLE001  the others get the spans all the same
+                problem = error
+        if problem is not None:
+            raise problem
+        return refused
+
+    def stop_retrying(self) -> None:
+        for exporter in self._exporters:
+            exporter.stop_retrying()
 
 
 def _endpoint() -> str:
@@ -79,6 +111,7 @@ def _encode_of_the_sdk(spans: Sequence[ReadableSpan]) -> bytes:
 
 def _otlp(count_dropped: DropCounter) -> OtlpExporter:
     endpoint = _endpoint()
+    of_the_sdk = settings.span_source() == "sdk"
     return OtlpExporter(
         endpoint,
         resource().attributes,
@@ -86,8 +119,10 @@ def _otlp(count_dropped: DropCounter) -> OtlpExporter:
         timeout=settings.OTEL_EXPORTER_OTLP_TRACES_TIMEOUT.read(),
         compression=settings.OTEL_EXPORTER_OTLP_TRACES_COMPRESSION.read(),
         context=_tls() if endpoint.lower().startswith("https:") else None,
-        encode=_encode_of_the_sdk if settings.span_source() == "sdk" else None,
+        encode=_encode_of_the_sdk if of_the_sdk else None,
         count_dropped=count_dropped,
+        # The SDK's own exporter uses them.
+        by_proxy=of_the_sdk,
     )
 
 

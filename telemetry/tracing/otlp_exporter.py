@@ -8,7 +8,6 @@ redirect is such a failure: spans go to no host but the one that was named.
 
 from __future__ import annotations
 
-import base64
 import gzip
 import http.client
 import logging
@@ -19,10 +18,11 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from telemetry.tracing import otlp
-from telemetry.tracing.bounded_http import Connection
+from telemetry.tracing.bounded_http import Connection, login_of
 from telemetry.tracing.values import epoch_offset
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class OtlpExporter:
 
     ``encode`` is given for spans of the SDK; light spans are encoded by ``telemetry.tracing.otlp``.
     ``count_dropped`` is told of spans that cannot be sent at all (``encoding_failed``,
-    ``too_large``).
+    ``too_large``). ``by_proxy`` says whether the proxies of the environment are used.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class OtlpExporter:
         context: ssl.SSLContext | None = None,
         encode: Encode | None = None,
         count_dropped: DropCounter = not_counted,
+        by_proxy: bool = False,
     ) -> None:
         parts = urlsplit(endpoint)
         self._secure = parts.scheme == "https"
@@ -95,8 +96,14 @@ class OtlpExporter:
             "User-Agent": USER_AGENT,
             **(headers or {}),
         }
-        if parts.username is not None and "authorization" not in map(str.lower, self._headers):
-            self._headers["Authorization"] = _basic(parts.username, parts.password or "")
+        login = login_of(parts)
+        if login is not None and "authorization" not in map(str.lower, self._headers):
+            self._headers["Authorization"] = login
+        self._proxy = _proxy_for(self._secure, self._host) if by_proxy else None
+        if self._proxy is not None and not self._secure:
+            self._path = f"http://{parts.netloc.rpartition('@')[2]}{self._path}"
+            if (proxy_login := login_of(self._proxy)) is not None:
+                self._headers["Proxy-Authorization"] = proxy_login
         self._compress = _COMPRESSIONS[compression]
         if compression != "none":
             self._headers["Content-Encoding"] = compression
@@ -191,7 +198,8 @@ class OtlpExporter:
     def _answer(self, body: bytes, deadline: float) -> http.client.HTTPResponse:
         connection = self._connection
         if connection is None:
-            connection = self._connection = Connection(self._host, self._port, self._context)
+            connection = Connection(self._host, self._port, self._context, self._proxy)
+            self._connection = connection
         connection.deadline = deadline
         connection.request("POST", self._path, body, self._headers)
         return connection.getresponse()
@@ -247,10 +255,12 @@ def _ascii(part: str) -> str:
     return quote(part, safe="%/:=&?~#+!$,;'@()*[]")
 
 
-def _basic(user: str, password: str) -> str:
-    """The value of ``Authorization`` (RFC 7617) for the login that an address carries."""
-    login = f"{unquote(user)}:{unquote(password)}"
-    return "Basic " + base64.b64encode(login.encode()).decode()
+def _proxy_for(secure: bool, host: str) -> SplitResult | None:
+    """What ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` say about a receiver."""
+    named = getproxies().get("https" if secure else "http")
+    if not named or proxy_bypass(host):
+        return None
+    return urlsplit(named if "//" in named else f"//{named}")
 
 
 def _retry_after(value: str | None) -> float | None:

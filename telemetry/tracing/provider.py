@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from opentelemetry import trace
@@ -20,6 +21,8 @@ from telemetry.tracing.correlate import CorrelationProcessor
 from telemetry.tracing.light import Decide, LightProvider
 from telemetry.tracing.processor import QueueProcessor
 
+logger = logging.getLogger(__name__)
+
 #: Where every span of this process goes when it ends.
 processor = QueueProcessor()
 
@@ -30,6 +33,12 @@ def install() -> None:
     Starts no thread and opens no socket, so it may run before a fork.
     """
     exporters.check()
+    if (sampler_name := settings.OTEL_TRACES_SAMPLER.read()) != settings.traces_sampler():
+        logger.warning(
+            "OTEL_TRACES_SAMPLER: there is no sampler %s here, %s is used",
+            sampler_name,
+            settings.traces_sampler(),
+        )
     # It asks its detectors in threads, which a process that ends can no longer begin; a short
     # command exports at its end for the first time.
     exporters.resource()
@@ -73,7 +82,7 @@ def sampler() -> Sampler:
     """The sampler that ``OTEL_TRACES_SAMPLER`` names; without an exporter nothing is sampled."""
     if settings.traces_exporter() == "none":
         return ALWAYS_OFF
-    name = settings.OTEL_TRACES_SAMPLER.read()
+    name = settings.traces_sampler()
     kinds: dict[str, Sampler] = {
         "always_on": ALWAYS_ON,
         "always_off": ALWAYS_OFF,
@@ -91,7 +100,7 @@ def decision() -> Decide:
     """
     if settings.traces_exporter() == "none":
         return lambda _trace_id, _parent: False
-    name = settings.OTEL_TRACES_SAMPLER.read()
+    name = settings.traces_sampler()
     ratios = {"always_on": 1.0, "always_off": 0.0}
     ratio = ratios.get(name.removeprefix("parentbased_"), settings.OTEL_TRACES_SAMPLER_ARG.read())
     bound = round(ratio * (1 << 64))

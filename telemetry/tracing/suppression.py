@@ -50,7 +50,7 @@ def suppressed() -> Iterator[None]:
 
 @contextmanager
 def http_suppressed() -> Iterator[None]:
-    """Switch the instrumentations of others off for an outgoing HTTP call of which we have a span."""
+    """Switch others' instrumentations off for an outgoing HTTP call of which we have a span."""
     keys = _HTTP if is_http_suppressed() else (*_HTTP, _BY_TELEMETRY)
     with _with(keys):
         yield

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import ssl
 import subprocess
 import time
@@ -224,3 +226,23 @@ def test_a_key_with_a_password_stops_the_start_and_asks_nobody(
 
     with pytest.raises(WrongEnvironmentError, match="OTLP_CLIENT_CERTIFICATE cannot be used"):
         exporters.check()
+
+
+def test_several_exporters_get_the_same_spans(
+    environment: Set,
+    monkeypatch: pytest.MonkeyPatch,
+    receiver: Receiver,
+) -> None:
+    environment(ENDPOINT=receiver.url)
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp, console")
+    with monkeypatch.context() as patched:
+        written = io.StringIO()
+        patched.setattr(exporters.sys, "stderr", written)
+        exporter = exporters.make()
+        assert exporter is not None
+
+    assert exporter.export(spans(1)) == 0
+
+    (span,) = receiver.spans
+    assert json.loads(written.getvalue())["context"]["span_id"] == f"0x{span.span_id.hex()}"
+    exporter._exporters[0].close()  # type: ignore[attr-defined]

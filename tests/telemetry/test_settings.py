@@ -8,6 +8,7 @@ from django.test import override_settings
 
 from telemetry import settings
 from telemetry.environment import WrongEnvironmentError
+from telemetry.tracing import exporters, provider
 
 
 @pytest.mark.parametrize(
@@ -130,6 +131,10 @@ def test_this_project_has_the_port_of_its_brief(monkeypatch: pytest.MonkeyPatch)
     [
         ("PROMETHEUS_PORT", "70000"),
         ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-1"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "nan"),
+        ("OTEL_TRACES_EXPORTER", "otlp,zipkin"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "jaeger:4318"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://jaeger:99999"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1"),
@@ -145,6 +150,72 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, v
 
     with pytest.raises(WrongEnvironmentError, match=name):
         settings.check_environment()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "5"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "3600000"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "5000000"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1000000"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "0"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "30000000"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10000"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0.5"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "deflate"),
+        ("OTEL_TRACES_EXPORTER", "otlp,console"),
+        ("OTEL_TRACES_EXPORTER", "otlp_proto_http"),
+        ("OTEL_TRACES_EXPORTER", "logging"),
+        ("OTEL_TRACES_EXPORTER", "none, otlp"),
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        ("OTEL_TRACES_SAMPLER", "xray"),
+        ("OTEL_TRACES_SAMPLER_ARG", "endpoint=http://localhost:14250,pollingIntervalMs=5000"),
+        ("OTEL_SDK_DISABLED", "maybe"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:p%40ss@h:4318"),
+    ],
+)
+def test_what_opentelemetry_allows_does_not_stop_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    settings.check_environment()
+    exporters.check()
+    assert exporters.make() is not None or "none" in value or name.startswith("OTEL_TRACES_S")
+    provider.sampler()
+    assert provider.decision()(b"\x00" * 16, None) in {True, False}
+
+
+def test_grpc_takes_a_target_without_a_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317")
+
+    settings.check_environment()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://user:hunter2@h:99999",
+        "http://user:hunter2/x@h:4318",
+        "ftp://user:hunter2@h",
+        "http://user:hunter2@[::1",
+        "user:hunter2@h://x",
+    ],
+)
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_wrong_address_does_not_show_its_login(
+    monkeypatch: pytest.MonkeyPatch, address: str, protocol: str
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+
+    with pytest.raises(WrongEnvironmentError) as raised:
+        settings.check_environment()
+    assert "hunter2" not in str(raised.value)
 
 
 def test_a_secret_is_not_shown_when_it_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -37,18 +37,13 @@ pytestmark = pytest.mark.django_db
 Block = Callable[[], AbstractContextManager[Any]]
 
 
-def by_plain_key() -> AbstractContextManager[Any]:
-    from contextlib import contextmanager
-
-    @contextmanager
-    def block() -> Iterator[None]:
-        token = context_api.attach(context_api.set_value("suppress_instrumentation", True))
-        try:
-            yield
-        finally:
-            context_api.detach(token)
-
-    return block()
+@contextmanager
+def by_plain_key() -> Iterator[None]:
+    token = context_api.attach(context_api.set_value("suppress_instrumentation", True))
+    try:
+        yield
+    finally:
+        context_api.detach(token)
 
 
 def client_spans(spans: Spans) -> list[ReadableSpan]:

@@ -1,6 +1,6 @@
 """The compose files, resolved by the compose plugin itself and held against code and files.
 
-No container is started: there is no engine where these tests run.
+No container is started here; ``tests/containers`` runs them.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def test_every_image_is_pinned_and_of_the_version_that_is_built(name: str) -> No
 def test_every_service_has_a_memory_limit_and_a_health_check(name: str) -> None:
     for service, definition in services(name).items():
         assert definition.get("mem_limit"), service
-        assert service == "migrate" or definition["healthcheck"]["test"], service
+        assert service in {"migrate", "jaeger-volume"} or definition["healthcheck"]["test"], service
 
 
 def test_the_apis_variables_are_those_that_the_code_reads() -> None:
@@ -192,3 +192,28 @@ def test_the_source_of_spans_reaches_the_container_and_its_packages_are_in_the_i
         "opentelemetry-instrumentation-psycopg",
     ):
         assert f"\n{package}==" in installed
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_container_is_locked_down_and_its_log_bounded(name: str) -> None:
+    for service, definition in services(name).items():
+        assert definition["read_only"] is True, service
+        assert definition["cap_drop"] == ["ALL"], service
+        assert definition["security_opt"] == ["no-new-privileges:true"], service
+        assert 0 < definition["pids_limit"] <= 256, service
+        assert int(definition["mem_limit"]) > 0, service
+        assert definition["logging"]["options"].keys() == {"max-size", "max-file"}, service
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_only_those_have_rights_who_give_files_away(name: str) -> None:
+    rights = {
+        service: set(definition["cap_add"])
+        for service, definition in services(name).items()
+        if "cap_add" in definition
+    }
+
+    assert rights.pop("jaeger-volume") == {"CHOWN", "DAC_READ_SEARCH"}
+    rights.pop("postgres", None)
+    assert rights == {}
+    assert services(name)["jaeger"]["user"] == "10001:10001"

@@ -7,7 +7,7 @@ LINT_ENVIRONMENT := DEMO=1 DATABASE_URL=postgresql://lint@127.0.0.1/lint
 PROGRAMS := monitoring/tools/build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status alerts silence logs clean venv tools images test test-quick test-pythons lint format \
+.PHONY: help up down status alerts silence logs clean venv tools images test test-quick compose-test test-pythons lint format \
 	traffic bench soak drill quiet doctor backup restore lock rules tables dashboards dashboards-preview \
 	production-secrets
 # Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
@@ -50,7 +50,10 @@ test: venv ## lint, then all tests, quick ones first
 	@$(RUN) -m scripts.run_tests
 
 test-quick: venv ## the tests that start no server
-	@$(RUN) -m pytest -q -m "not servers and not e2e"
+	@$(RUN) -m pytest -q -m "not servers and not e2e and not containers"
+
+compose-test: venv ## the compose files on a container engine, its own where none answers
+	@$(RUN) -m pytest -q -m containers
 
 test-pythons: ## the tests on each supported Python of this machine
 	@$(PYTHON) -m scripts.test_pythons

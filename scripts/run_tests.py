@@ -9,19 +9,22 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from monitoring.tools.build import PROGRAMS, go_problem
+from scripts.containers import engine
 from scripts.local.layout import ROOT
 from scripts.skipped_tests import Skipped, read, summary
 
 #: Quick ones first: what fails, fails soon. The last stage needs the programs of the stack.
 _STAGES = (
-    ("tests without servers", ["-m", "not servers and not e2e"]),
+    ("tests without servers", ["-m", "not servers and not e2e and not containers"]),
     ("tests of real servers", ["-m", "servers and not e2e"]),
     ("the whole line", ["-m", "e2e"]),
+    ("the compose files in containers", ["-m", "containers"]),
 )
 #: How the reason of a test begins that waits for a program (``pytest.skip``).
 NOT_BUILT = ("not built: ", "promtool is not built")
@@ -53,7 +56,47 @@ class Build:
         if self._process.wait():
             self.problem = "they could not be built, see above"
 
+    def wait_quietly(self) -> None:
+        """The same for another thread, without a word and without a verdict."""
+        if self._process is not None:
+            self._process.wait()
+
     def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait()
+
+
+class Images:
+    """The build of the images for the tests in containers, beside the other tests."""
+
+    def __init__(self, build: Build) -> None:
+        self._build = build
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._make, daemon=True)
+        self._stopped = False
+
+    def start(self) -> None:
+        if engine.problem() in {None, engine.NO_COMPOSE}:
+            self._thread.start()
+
+    def _make(self) -> None:
+        self._build.wait_quietly()
+        if self._stopped or engine.problem() is not None:
+            return
+        # What goes wrong here goes wrong again in the tests, which say it.
+        command = ["nice", "-n", "19", sys.executable, "-m", "scripts.containers.images"]
+        self._process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+        self._process.wait()
+
+    def wait(self) -> None:
+        """Return when nothing is being built any more."""
+        if self._thread.is_alive():
+            print("waiting for the images of the compose files ...", flush=True)
+            self._thread.join()
+
+    def stop(self) -> None:
+        self._stopped = True
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait()
@@ -62,10 +105,13 @@ class Build:
 def main() -> int:
     build = Build()
     build.start()
+    images = Images(build)
+    images.start()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            skipped = run_all(build, Path(folder) / "skipped.json")
+            skipped = run_all(build, images, Path(folder) / "skipped.json")
         finally:
+            images.stop()
             build.stop()
     if skipped is None:
         return 1
@@ -73,7 +119,7 @@ def main() -> int:
     return 0
 
 
-def run_all(build: Build, file: Path) -> list[Skipped] | None:
+def run_all(build: Build, images: Images, file: Path) -> list[Skipped] | None:
     """Every stage; what was skipped in the end, None when something failed."""
     if not run("lint", ["make", "--no-print-directory", "lint"]):
         return None
@@ -81,6 +127,8 @@ def run_all(build: Build, file: Path) -> list[Skipped] | None:
     for name, selection in _STAGES:
         if name == "the whole line":
             build.wait()
+        if name == "the compose files in containers":
+            images.wait()
         if (found := run_stage(name, selection, file)) is None:
             return None
         skipped += found

@@ -27,6 +27,9 @@ from monitoring.tools.build import cache_folder, find
 _START, _STOP = 60, 60
 
 
+NO_COMPOSE = "the compose plugin is not built (make tools)"
+
+
 class NoEngineError(RuntimeError):
     """No container engine answers and none can be started; the message says what is missing."""
 
@@ -34,7 +37,7 @@ class NoEngineError(RuntimeError):
 def problem() -> str | None:
     """Return why no engine can be had here, None where one answers or can be started."""
     if find("docker-compose") is None:
-        return "the compose plugin is not built (make tools)"
+        return NO_COMPOSE
     if shutil.which("docker") is None:
         return "docker is not installed (Debian: apt-get install docker.io)"
     if answers(os.environ.get("DOCKER_HOST")):

@@ -17,6 +17,10 @@ from telemetry.environment import (
     words,
 )
 
+#: Whether this process is a server, whose statements must be quick, and no command.
+#: ``config.wsgi``, ``config.asgi`` and ``manage.py runserver`` say so before the settings are read.
+serves_requests = False
+
 
 def database_url(value: str) -> dict[str, Any]:
     """``postgresql://user:password@host:port/name?option=value`` as Django's ``DATABASES`` entry.
@@ -60,6 +64,18 @@ def hosts(value: str) -> tuple[str, ...]:
     return found
 
 
+def seconds(value: str) -> float:
+    """A number of seconds, 0 to a week."""
+    wanted = "must be a number of seconds from 0 to 604800"
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if not 0 <= number <= 604_800:
+        raise ValueError(wanted)
+    return number
+
+
 def proxies(value: str) -> tuple[str, ...]:
     """Addresses, networks (``10.0.0.0/8``) or ``*``."""
     found = words(value)
@@ -87,6 +103,40 @@ DATABASE_URL = Variable[dict[str, Any] | None](
     None,
     "The PostgreSQL database, postgresql://user:password@host:5432/name. Required.",
     secret=True,
+)
+DATABASE_STATEMENT_TIMEOUT = Variable(
+    "DATABASE_STATEMENT_TIMEOUT",
+    seconds,
+    4.0,
+    "Seconds that a statement of a request may take; half a second later its connection is closed "
+    "without the server's help. 0 for no limit.",
+)
+DATABASE_LOCK_TIMEOUT = Variable(
+    "DATABASE_LOCK_TIMEOUT",
+    seconds,
+    2.0,
+    "Seconds that a statement of a request waits for a lock. 0 for no limit.",
+)
+DATABASE_IDLE_TIMEOUT = Variable(
+    "DATABASE_IDLE_TIMEOUT",
+    seconds,
+    30.0,
+    "Seconds that a transaction of a request may be idle (idle_in_transaction_session_timeout). "
+    "0 for no limit.",
+)
+DATABASE_COMMAND_TIMEOUT = Variable(
+    "DATABASE_COMMAND_TIMEOUT",
+    seconds,
+    3600.0,
+    "Seconds that a statement of a management command, such as migrate, may take or wait for a "
+    "lock. 0 for no limit.",
+)
+DATABASE_BEHIND_PGBOUNCER = Variable(
+    "DATABASE_BEHIND_PGBOUNCER",
+    boolean,
+    False,
+    "1 for PgBouncer in transaction mode: no startup options, no server-side cursors. The timeouts "
+    "of the server then belong to the role.",
 )
 DJANGO_ALLOWED_HOSTS = Variable[tuple[str, ...]](
     "DJANGO_ALLOWED_HOSTS",
@@ -159,6 +209,11 @@ GRAFANA_URL = Variable(
 VARIABLES: tuple[Variable[Any], ...] = (
     DJANGO_SECRET_KEY,
     DATABASE_URL,
+    DATABASE_STATEMENT_TIMEOUT,
+    DATABASE_LOCK_TIMEOUT,
+    DATABASE_IDLE_TIMEOUT,
+    DATABASE_COMMAND_TIMEOUT,
+    DATABASE_BEHIND_PGBOUNCER,
     DJANGO_ALLOWED_HOSTS,
     DJANGO_DEBUG,
     CSRF_TRUSTED_ORIGINS,

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from config import environment
+from config import database, environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -76,20 +76,8 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-# Database: the native pool of psycopg 3. Three seconds for a connection and for a place in the
-# pool, so that a dead database is a 503 within five (Django's own pool would wait thirty).
-_database = environment.database()
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": {
-        "ENGINE": "django.db.backends.postgresql",
-        **_database,
-        "OPTIONS": {
-            "connect_timeout": 3,
-            "application_name": "expense-tracker-api",
-            "pool": {"min_size": 1, "max_size": 8, "timeout": 3, "reconnect_timeout": 10},
-            **_database["OPTIONS"],
-        },
-    }
+    "default": database.default(serves_requests=environment.serves_requests)
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.loader import render_to_string
 from django.views import defaults
+from psycopg.errors import IdleInTransactionSessionTimeout
 
 from expenses.api.problems import CONTENT_TYPE, Problem, problem
 from expenses.login_throttle import TooManyFailures
@@ -72,13 +73,20 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     A database that is away is not this service's fault in the middle of a request: 503, try again.
     A place in the connection pool that did not come in time arrives as OperationalError too.
     """
-    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+    if _is_lost_database(sys.exc_info()[1]):
         response = answer(request, HTTPStatus.SERVICE_UNAVAILABLE)
         response["Retry-After"] = str(RETRY_AFTER)
         return response
     if _is_api(request):
         return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR)
     return defaults.server_error(request)
+
+
+def _is_lost_database(error: BaseException | None) -> bool:
+    if isinstance(error, OperationalError | InterfaceError):
+        return True
+    # psycopg files the end of an idle transaction, whose connection is gone, under InternalError.
+    return error is not None and isinstance(error.__cause__, IdleInTransactionSessionTimeout)
 
 
 def answer(request: HttpRequest, status: HTTPStatus) -> HttpResponse:

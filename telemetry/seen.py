@@ -17,7 +17,7 @@ from telemetry.clients import client_ip, loaded_user
 from telemetry.context import Operation, current
 from telemetry.correlation import HEADER, accepted
 from telemetry.db.queries import kept
-from telemetry.logs import request_line
+from telemetry.logs import request_line, structlog_context
 from telemetry.logs.exceptions import fields_of
 from telemetry.methods import METHODS, OTHER, known_method
 from telemetry.metrics import definitions as metrics
@@ -50,6 +50,8 @@ class SeenRequest:
     """What the middleware holds while a request is answered."""
 
     __slots__ = (
+        "_context",
+        "_context_before",
         "_failure",
         "_finished",
         "_in_progress",
@@ -75,6 +77,9 @@ class SeenRequest:
         #: Nanoseconds.
         self._took = 0
         self._tokens: tuple[Any, Any] | None = None
+        #: What the request's code bound by ``structlog.contextvars``, and what was bound before it.
+        self._context: dict[str, Any] = {}
+        self._context_before: dict[str, Any] = {}
         method = OTHER
         self.operation = operation = Operation("")
         try:
@@ -105,11 +110,15 @@ class SeenRequest:
     def enter(self) -> None:
         """Make this the work that runs now, in this thread or task."""
         self._tokens = current.set(self.operation), here.attach(here.with_span(self.span))
+        if structlog_context.variables:
+            self._context_before = structlog_context.enter(self._context)
 
     def leave(self) -> None:
         if self._tokens is not None:
             operation, span = self._tokens
             self._tokens = None
+            if structlog_context.variables:
+                self._context = structlog_context.leave(self._context_before)
             # A coroutine that is closed by the garbage collector ends in another context.
             with suppress(ValueError):
                 here.detach(span)
@@ -227,8 +236,8 @@ class SeenRequest:
         more: dict[str, Any] = {}
         if status >= 400 or operation.repeated:
             more["fields"] = self._more(status)
-        if operation.fields:
-            more["bound"] = operation.fields
+        if operation.fields or self._context:
+            more["bound"] = {**self._context, **operation.fields}
         ids = (operation.correlation_id, operation.trace_id, operation.span_id)
         request_line.write(level, outcome.line, ids, values, more)
 

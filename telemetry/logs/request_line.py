@@ -16,8 +16,9 @@ from typing import Any
 import orjson
 import structlog
 
-from telemetry.logs import pipeline
+from telemetry.logs import pipeline, structlog_context
 from telemetry.logs.masking import mask_text
+from telemetry.logs.processors import REQUEST_FIELDS, RequestFields
 
 NAME = "telemetry.request"
 
@@ -108,6 +109,7 @@ def write(
         or _parent.handlers
         or not _logger.propagate
         or not _parent.propagate
+        or (structlog_context.variables and structlog.contextvars.get_contextvars())
     ):
         _write_long(level, template, ids, values, more)
         return
@@ -158,15 +160,18 @@ def _write_long(
     of_this = dict(zip(FIELDS, values, strict=True))
     for name in ("duration_seconds", "db_seconds"):
         of_this[name] = (of_this[name] + 500) // 1000 / 1e6
+    bound = more.get("bound", {})
     fields = {
-        **more.get("bound", {}),
         **dict(zip(("correlation_id", "trace_id", "span_id"), ids, strict=True)),
         "method": template.method,
         "endpoint": template.endpoint,
         **of_this,
         **more.get("fields", {}),
     }
-    _long_way.log(level, template.message, **fields)
+    if structlog.get_config()["processors"] is pipeline.configured:
+        _long_way.log(level, template.message, **{REQUEST_FIELDS: RequestFields(bound, fields)})
+    else:
+        _long_way.bind(**{**bound, **fields}).log(level, template.message)
 
 
 def _only_handler() -> pipeline.LineHandler | None:

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, MappingView
 from itertools import islice
 from typing import Any
 
+from django.db.models import QuerySet
+from django.utils.functional import LazyObject, empty
+
 from telemetry.logs.masking import LONGEST_TEXT, MASKED, is_secret, mask_text
 
 _DEEPEST = 8
@@ -16,7 +19,7 @@ _MOST_ITEMS = 200
 _MOST_ALTOGETHER = 2000
 _LONGEST_KEY = 200
 _CUT = "…"
-_LISTS = (list, tuple, set, frozenset, deque, MappingView)
+_LISTS = (list, tuple, set, frozenset, deque, MappingView, QuerySet)
 _WORD = re.compile(r"[\w.-]{1,64}")
 
 
@@ -50,6 +53,8 @@ class _Walk:
             return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
 
     def _plain(self, value: Any, depth: int) -> Any:  # noqa: PLR0911  one for each kind of value
+        if lazy := _not_evaluated(value):
+            return lazy
         if value is None or isinstance(value, bool | float):
             return value
         if isinstance(value, int):
@@ -73,7 +78,7 @@ class _Walk:
         self, value: Mapping[Any, Any], items: Iterable[tuple[Any, Any]], depth: int
     ) -> dict[str, Any]:
         # {"name": "password", "value": "…"}, as forms and recorded requests have it.
-        named = _is_secret_word(value.get("name") or value.get("key"))
+        named = any(_is_secret_word(value.get(key)) for key in ("name", "key"))
         found: dict[str, Any] = {}
         for key, item in islice(items, _MOST_ITEMS):
             self.left -= 1
@@ -86,13 +91,24 @@ class _Walk:
         if len(value) == 2 and isinstance(value, list | tuple):
             # A header or another pair: ("Cookie", "a=b").
             key = value[0]
-            if isinstance(key, str | bytes) and _is_secret_word(key):
+            if _is_secret_word(key):
                 return [name_of(key), MASKED]
         found = []
         for item in islice(iter(value), _MOST_ITEMS):
             self.left -= 1
             found.append(self.of(item, depth + 1))
         return found
+
+
+def _not_evaluated(value: Any) -> str:
+    """What stands for a lazy value of Django that would run a query to be shown, else nothing."""
+    # The type alone is asked: a LazyObject answers isinstance() by making what it stands for.
+    kind = type(value)
+    if issubclass(kind, LazyObject):
+        return f"<{kind.__name__}, not evaluated>" if value._wrapped is empty else ""  # noqa: SLF001
+    if issubclass(kind, QuerySet) and value._result_cache is None:  # noqa: SLF001
+        return f"<{kind.__name__} of {value.model._meta.label}, not evaluated>"  # noqa: SLF001
+    return ""
 
 
 def _field_names(value: Any) -> list[str]:
@@ -110,6 +126,8 @@ def _field_names(value: Any) -> list[str]:
 
 def _is_secret_word(value: Any) -> bool:
     """Whether a value, not a key, is the name of a secret; a file's path is none."""
+    if not issubclass(type(value), str | bytes):
+        return False
     name = name_of(value)
     return _WORD.fullmatch(name) is not None and is_secret(name)
 

@@ -333,4 +333,4 @@ def test_the_console_shows_an_exception(monkeypatch: pytest.MonkeyPatch) -> None
     assert "ValueError: invalid literal" in text
     assert "hunter2" not in text
     assert "test_the_console_shows_an_exception" in text
-    assert "because of KeyError" in text
+    assert "because of\nKeyError: 'cause'" in text

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import prometheus_client
 import requests
+import structlog
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
@@ -196,6 +197,49 @@ def bound_oddly(request: HttpRequest) -> HttpResponse:
     return HttpResponse("bound")
 
 
+def _bind(request: HttpRequest) -> None:
+    if name := request.GET.get("name"):
+        structlog.contextvars.bind_contextvars(bound=name)
+    log.info("bound")
+
+
+def binds(request: HttpRequest) -> HttpResponse:
+    """By structlog's own context, which is the thread's."""
+    _bind(request)
+    return HttpResponse("bound")
+
+
+async def binds_async(request: HttpRequest) -> HttpResponse:
+    _bind(request)
+    return HttpResponse("bound")
+
+
+def binds_and_streams(request: HttpRequest) -> StreamingHttpResponse:
+    def pieces() -> Iterator[bytes]:
+        for _ in range(2):
+            log.info("piece")
+            yield b"piece"
+
+    _bind(request)
+    return StreamingHttpResponse(pieces())
+
+
+async def binds_and_streams_async(request: HttpRequest) -> StreamingHttpResponse:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(2):
+            log.info("piece")
+            yield b"piece"
+
+    _bind(request)
+    return StreamingHttpResponse(pieces())
+
+
+def says_much(request: HttpRequest) -> HttpResponse:
+    """A long line of our own, and a request's line."""
+    log.info("says much", text=["x" * 1000] * int(request.GET["kilobytes"]))
+    return HttpResponse("said")
+
+
 def bound_much(request: HttpRequest) -> HttpResponse:
     telemetry.bind(**{f"field_{number}": "x" * 1000 for number in range(100)})
     return HttpResponse("bound")
@@ -279,6 +323,11 @@ urlpatterns = [
     path("access/", access),
     path("bound/", bound),
     path("bound-oddly/", bound_oddly),
+    path("structlog/", binds),
+    path("structlog-async/", binds_async),
+    path("structlog-stream/", binds_and_streams),
+    path("structlog-stream-async/", binds_and_streams_async),
+    path("says-much/", says_much),
     path("bound-much/", bound_much),
     path("user/", user),
     re_path(r"^old/(?P<slug>[-\w]+)/(\d+)/$", hello),

@@ -16,6 +16,7 @@ from telemetry.db import pools
 from telemetry.db.connections import start_at_zero
 from telemetry.logs import quiet
 from telemetry.logs.masking import mask_text, without_detail
+from telemetry.logs.standard_error import standard_error
 from telemetry.metrics import definitions as metrics
 from telemetry.metrics import opentelemetry, process, registered
 from telemetry.metrics.server import MetricsServer
@@ -47,6 +48,7 @@ def prepare() -> None:
     metrics.BUILD_INFO.child(settings.BUILD_VERSION.read(), settings.BUILD_COMMIT.read()).set(1)
     start_at_zero()
     processor.count_dropped = _count_dropped
+    standard_error.count_dropped_with(_count_dropped_lines)
     light.clean = _clean
     _count_unhandled()
 
@@ -60,6 +62,8 @@ def defer() -> None:
 def requests_begin() -> None:
     """The middleware is in place: its line replaces Django's, and a worker may start."""
     quiet.request_lines = True
+    # No request waits for the reader of the log.
+    standard_error.patience = 0
     uvicorn.at_shutdown(stop)
     start()
 
@@ -134,6 +138,10 @@ def _clean(message: str) -> str:
 
 def _count_dropped(reason: str, spans: int) -> None:
     metrics.SPANS_DROPPED.child(reason).inc(spans)
+
+
+def _count_dropped_lines(reason: str, lines: int) -> None:
+    metrics.LOG_LINES_DROPPED.child(reason).inc(lines)
 
 
 def _count_unhandled() -> None:

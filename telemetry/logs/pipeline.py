@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import logging.config
-import os
 import sys
 from contextlib import suppress
 from typing import Any
@@ -14,6 +13,7 @@ from structlog.typing import Processor
 
 from telemetry.logs import plain_text, processors
 from telemetry.logs.quiet import RequestLineSaysIt
+from telemetry.logs.standard_error import standard_error
 from telemetry.settings import LOG_FORMAT, LOG_LEVEL, LOG_LEVELS
 
 #: Loggers that set up handlers of their own; what they say goes our way instead.
@@ -32,51 +32,66 @@ _REPEATING = ("gunicorn.access", "uvicorn.access")
 _SHOUTING = ("opentelemetry.exporter", "opentelemetry.sdk", "urllib3.connectionpool")
 
 _SHARED: list[Processor] = [
-    structlog.contextvars.merge_contextvars,
+    processors.add_context,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
-    structlog.stdlib.ExtraAdder(),
     structlog.processors.TimeStamper(fmt="iso", utc=True),
-    processors.add_context,
 ]
 
 
 class LineHandler(logging.StreamHandler[Any]):
-    """Lines to standard error; ``write`` takes one that is encoded already."""
+    """Lines to standard error, or to another stream; ``write`` takes one that is encoded already.
+
+    What cannot be written is dropped and counted; it never costs who logs an exception or a wait.
+    """
 
     #: Whether a line of ``telemetry.logs.request_line`` may come here without a formatter.
     quick = False
+    encoding = "utf-8"
 
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
+        # Not the one that logging takes for None: there is no standard error.
+        self.stream = stream
         #: The stream, where it is the process' standard error and nothing else.
         self._unbuffered = None
         with suppress(OSError, ValueError, AttributeError):
             if stream.fileno() == 2:
                 self._unbuffered = stream
 
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = (self.format(record) + "\n").encode(self.encoding, "backslashreplace")
+        except Exception:  # noqa: BLE001  it is counted
+            standard_error.drop("format_failed")
+        else:
+            self.write(line)
+
     def write(self, line: bytes) -> None:
         """``line`` with its end: one call, so that lines of two processes do not mix."""
         stream = self.stream
-        if stream is sys.__stderr__ and stream is self._unbuffered:
-            # Straight to the file: logging flushes behind each line, so nothing waits before it.
-            try:
-                line = line[os.write(2, line) :]
-                if not line:
-                    return
-            except OSError:
-                self.handleError(logging.makeLogRecord({}))
-                return
+        if stream is sys.__stderr__ and stream is self._unbuffered and stream is not None:
+            standard_error.write(line)
+            return
+        if stream is None:
+            # Descriptor 2 was closed when Python started.
+            standard_error.drop("closed")
+            return
         self.acquire()
         try:
             binary = getattr(stream, "buffer", None)
             if binary is None:
-                stream.write(line.decode())
+                stream.write(line.decode(self.encoding))
+                self.flush()
             else:
+                # Text that somebody printed without an end comes first.
+                self.flush()
                 binary.write(line)
                 binary.flush()
-        except Exception:  # noqa: BLE001  as logging does: a full disk must not cost the answer
-            self.handleError(logging.makeLogRecord({}))
+        except ValueError:
+            standard_error.drop("closed")
+        except Exception:  # noqa: BLE001  it is counted
+            standard_error.drop("write_failed")
         finally:
             self.release()
 
@@ -89,6 +104,7 @@ def configure_server() -> LineHandler:
     """For a process of a server, before the application is there: what it writes as well."""
     if LOG_FORMAT.read() == "json":
         plain_text.install()
+    standard_error.patience = 0
     return configure()
 
 
@@ -98,6 +114,8 @@ def configure(logging_settings: dict[str, Any] | None = None) -> LineHandler:
     ``logging_settings`` (Django's ``LOGGING``) may set levels of loggers or add handlers; it is
     applied on top as ``logging.config.dictConfig`` has it.
     """
+    # gunicorn may have put its error log in the place of descriptor 2.
+    standard_error.open()
     handler = LineHandler(plain_text.behind(sys.stderr))
     handler.setFormatter(formatter())
     handler.addFilter(RequestLineSaysIt())
@@ -116,6 +134,10 @@ def configure(logging_settings: dict[str, Any] | None = None) -> LineHandler:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)
     handler.quick = LOG_FORMAT.read() == "json"
+    if handler.quick:
+        plain_text.install_hooks()
+    else:
+        handler.encoding = getattr(handler.stream, "encoding", None) or "utf-8"
     configured[:] = [
         structlog.stdlib.filter_by_level,
         *_SHARED,
@@ -178,14 +200,41 @@ class LineFormatter(structlog.stdlib.ProcessorFormatter):
     """structlog's, for which no record is too broken: logging would write a traceback instead."""
 
     def format(self, record: logging.LogRecord) -> str:
+        if record.args and not isinstance(record.msg, dict):
+            record = _with_message(record)
         try:
             return super().format(record)
-        except Exception as error:  # noqa: BLE001  "%d" with a text, a __str__ that raises
-            kept = {name: record.__dict__[name] for name in ("name", "levelname", "levelno")}
+        except Exception as error:  # noqa: BLE001  a message whose __str__ raises
             message = record.msg.get("event") if isinstance(record.msg, dict) else record.msg
             said = message if isinstance(message, str) else type(message).__name__
             reason = f"a line that cannot be written ({type(error).__name__}): {said}"
-            return super().format(logging.makeLogRecord({**kept, "msg": reason}))
+            kept = dict(record.__dict__)
+            for name in "_logger", "_name":
+                # What structlog added: its event was too broken.
+                kept.pop(name, None)
+            try:
+                return super().format(logging.makeLogRecord({**kept, "msg": reason, "args": ()}))
+            except Exception:  # noqa: BLE001  a field is as broken
+                kept = {name: kept[name] for name in ("name", "levelname", "levelno")}
+                return super().format(logging.makeLogRecord({**kept, "msg": reason}))
+
+
+def _with_message(record: logging.LogRecord) -> logging.LogRecord:
+    """``log.exception("%d", "x")``: arguments that do not fit cost neither exception nor extra."""
+    try:
+        message = record.getMessage()
+    except Exception:  # noqa: BLE001  whatever the arguments' own code raises
+        copied = logging.makeLogRecord(record.__dict__)
+        copied.args = ()
+        arguments = list(record.args) if isinstance(record.args, tuple) else [record.args]
+        name = "arguments"
+        while name in copied.__dict__:
+            name += "_"
+        copied.__dict__[name] = arguments
+        return copied
+    copied = logging.makeLogRecord(record.__dict__)
+    copied.msg, copied.args = message, ()
+    return copied
 
 
 def formatter() -> logging.Formatter:

@@ -29,6 +29,10 @@ _EMIT = logging.StreamHandler.emit.__code__
 #: progress bar never ends its line.
 _LONGEST_LINE = 8192
 _MOST_LINES = 500
+_LONGEST_REPR = 300
+#: Texts that are kept while the log is being written, and how often those that come meanwhile are.
+_MOST_MEANWHILE = 100
+_MOST_ROUNDS = 3
 
 
 class _Begun(threading.local):
@@ -37,19 +41,28 @@ class _Begun(threading.local):
     def __init__(self) -> None:
         self.line = ""
         self.traceback: list[str] = []
-        #: The log itself cannot be written, and says so here.
-        self.saying = False
+        #: The log is being written: what comes now is of a signal handler, a finalizer, or of the
+        #: log itself, which cannot be written and says so here.
+        self.writing = False
+        self.meanwhile: list[str] = []
 
 
 class PlainText(io.TextIOBase):
-    """Stands in for ``sys.stderr``; ``stream`` is the one behind it."""
+    """Stands in for ``sys.stderr``; ``stream`` is the one behind it.
+
+    It has what libraries ask a text stream for. ``fileno`` is the real one, so that a child process
+    and ``faulthandler`` write there.
+    """
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self._begun = _Begun()
+        self._bytes = _Bytes(self)
         atexit.register(self.end)
 
     def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         frame = inspect.currentframe()
         caller = frame and frame.f_back
         if log_handler is not None and caller is not None and caller.f_code is _EMIT:
@@ -57,20 +70,45 @@ class PlainText(io.TextIOBase):
             if not _reaches(log_handler, record.name):
                 log_handler.handle(record)
             return len(text)
-        *lines, self._begun.line = (self._begun.line + text).split("\n")
+        begun = self._begun
+        if begun.writing:
+            if len(begun.meanwhile) < _MOST_MEANWHILE:
+                begun.meanwhile.append(text)
+            return len(text)
+        begun.writing = True
+        try:
+            self._take_all(text)
+            # What a signal handler writes now is of another time than this; what the log writes
+            # about itself comes again with each attempt.
+            for _ in range(_MOST_ROUNDS):
+                if not begun.meanwhile:
+                    break
+                text_meanwhile, begun.meanwhile = "".join(begun.meanwhile), []
+                self._take_all(text_meanwhile)
+            begun.meanwhile = []
+        finally:
+            begun.writing = False
+        return len(text)
+
+    def _take_all(self, text: str) -> None:
+        begun = self._begun
+        *lines, begun.line = (begun.line + text).split("\n")
         for line in lines:
             self._take(line)
-        if len(self._begun.line) > _LONGEST_LINE:
-            self.end()
-        return len(text)
+        if len(begun.line) > _LONGEST_LINE:
+            self._take(begun.line)
+            begun.line = ""
 
     def _take(self, line: str) -> None:
         traceback = self._begun.traceback
         traceback.append(line)
-        # It ends with its first line that is not indented.
-        ended = not line.startswith("Traceback (") and (
-            len(traceback) == 1 or line[:1] not in {" ", ""}
-        )
+        # It ends with its first line that is not indented, that of a group with a line of dashes.
+        if line.startswith("  ") and line.lstrip()[:1] in {"+", "|"}:
+            ended = line.strip().strip("-") == "+"
+        else:
+            ended = not line.startswith("Traceback (") and (
+                len(traceback) == 1 or line[:1] not in {" ", ""}
+            )
         if ended or len(traceback) > _MOST_LINES:
             self._say()
 
@@ -78,22 +116,23 @@ class PlainText(io.TextIOBase):
         begun = self._begun
         text = "\n".join(begun.traceback).strip()
         begun.traceback = []
-        if not text or begun.saying:
-            return
-        begun.saying = True
-        try:
+        if text:
             logger.error("%s", text)
-        finally:
-            begun.saying = False
 
     def end(self) -> None:
         """Write what this thread did not end."""
-        self._begun.traceback.append(self._begun.line)
-        self._begun.line = ""
-        self._say()
+        begun = self._begun
+        if begun.line or begun.traceback:
+            begun.traceback.append(begun.line)
+            begun.line = ""
+            self._say()
 
     def flush(self) -> None:
         self.stream.flush()
+
+    def close(self) -> None:
+        """Nobody closes standard error for all others."""
+        self.end()
 
     def fileno(self) -> int:
         number: int = self.stream.fileno()
@@ -105,13 +144,67 @@ class PlainText(io.TextIOBase):
     def writable(self) -> bool:
         return True
 
+    def reconfigure(self, **options: Any) -> None:
+        """As ``io.TextIOWrapper.reconfigure``, for the stream behind; the log stays UTF-8."""
+        self.stream.reconfigure(**options)
+
     @property
     def encoding(self) -> str:  # type: ignore[override]
         return str(self.stream.encoding)
 
     @property
+    def errors(self) -> Any:  # type: ignore[override]
+        return self.stream.errors
+
+    @property
+    def newlines(self) -> Any:  # type: ignore[override]
+        return self.stream.newlines
+
+    @property
     def buffer(self) -> Any:
-        return self.stream.buffer
+        return self._bytes
+
+    def __getattr__(self, name: str) -> Any:
+        """``name``, ``mode``, ``line_buffering`` and the like, as the stream behind has them."""
+        return getattr(self.stream, name)
+
+
+class _Bytes(io.BufferedIOBase):
+    """``sys.stderr.buffer``: bytes become lines as well."""
+
+    def __init__(self, text: PlainText) -> None:
+        self._text = text
+
+    def write(self, data: Any) -> int:
+        self._text.write(bytes(data).decode("utf-8", "replace"))
+        return len(data)
+
+    def flush(self) -> None:
+        self._text.flush()
+
+    def close(self) -> None:
+        """As the text."""
+
+    def fileno(self) -> int:
+        return self._text.fileno()
+
+    def isatty(self) -> bool:
+        return self._text.isatty()
+
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def raw(self) -> Any:
+        return self._text.stream.buffer.raw
+
+    @property
+    def name(self) -> Any:
+        return self._text.name
+
+    @property
+    def mode(self) -> str:
+        return "wb"
 
 
 def _reaches(handler: logging.Handler, name: str) -> bool:
@@ -126,9 +219,20 @@ def _reaches(handler: logging.Handler, name: str) -> bool:
 
 def install() -> None:
     """Lead ``sys.stderr`` through the log, once, and what ends the process as an exception."""
-    if not isinstance(sys.stderr, PlainText):
+    if sys.stderr is not None and not isinstance(sys.stderr, PlainText):
         sys.stderr = PlainText(sys.stderr)
         sys.excepthook = _process_ends
+
+
+def install_hooks() -> None:
+    """Make one record of what Python would print about a thread and a finalizer.
+
+    A hook that somebody else set stays.
+    """
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _thread_ends
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _exception_ignored
 
 
 def _process_ends(
@@ -137,6 +241,40 @@ def _process_ends(
     if issubclass(kind, KeyboardInterrupt):
         return
     logger.critical("the process ends", exc_info=(kind, error, frames))
+
+
+def _thread_ends(ended: Any) -> None:
+    """``threading.excepthook``; its argument is a ``threading.ExceptHookArgs``."""
+    if issubclass(ended.exc_type, SystemExit):
+        return
+    name = ended.thread.name if ended.thread is not None else "?"
+    logger.error(
+        "exception in thread %s",
+        name,
+        exc_info=(ended.exc_type, ended.exc_value, ended.exc_traceback),
+    )
+
+
+def _exception_ignored(ignored: Any) -> None:
+    """``sys.unraisablehook``; its argument is a ``sys.UnraisableHookArgs``."""
+    said = ignored.err_msg or "Exception ignored in"
+    error = ignored.exc_value
+    if error is None:
+        error = ignored.exc_type()
+    logger.error(
+        "%s %s",
+        said[:1].lower() + said[1:],
+        _shown(ignored.object),
+        exc_info=(ignored.exc_type, error, ignored.exc_traceback),
+    )
+
+
+def _shown(value: Any) -> str:
+    """A function or an object that is being destroyed, whose repr may need what is gone."""
+    try:
+        return repr(value)[:_LONGEST_REPR]
+    except Exception:  # noqa: BLE001
+        return f"an object of {type(value).__name__}"
 
 
 def behind(stream: Any) -> Any:

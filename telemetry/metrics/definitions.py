@@ -25,6 +25,8 @@ DROP_REASONS = (
     "encoding_failed",
     "too_large",
 )
+#: Why a log line was not written, see ``telemetry.logs.standard_error``.
+LOG_DROP_REASONS = ("queue_full", "closed", "write_failed", "format_failed", "shutdown")
 
 #: How a request ended, by the first digit of its status: up to 3, 4, 5.
 OUTCOMES = ("success", "client_error", "server_error")
@@ -199,6 +201,12 @@ SPANS_DROPPED = CounterMetric(
     ("reason",),
     initial=[(reason,) for reason in DROP_REASONS],
 )
+LOG_LINES_DROPPED = CounterMetric(
+    "telemetry_log_lines_dropped_total",
+    "Log lines that could not be written to standard error.",
+    ("reason",),
+    initial=[(reason,) for reason in LOG_DROP_REASONS],
+)
 SERIES_DROPPED = CounterMetric(
     "telemetry_series_dropped_total",
     "Observations whose series was past the bound; they went to the overflow series.",
@@ -267,6 +275,7 @@ DEFINITIONS: tuple[Metric[Any], ...] = (
     PROCESS_WORKERS,
     PROCESS_WORKER_STARTS,
     SPANS_DROPPED,
+    LOG_LINES_DROPPED,
     SERIES_DROPPED,
     OBSERVATIONS_DROPPED,
     STORE_UNREADABLE,

@@ -140,7 +140,7 @@ def end(operation: Operation, request: HttpRequest, outcome: Outcome) -> None:
         fixed = _fixed(request, outcome)
         ours = _of_this_request(operation, request)
         if given := light.set_attribute_values:
-            fixed = _without(fixed, given)
+            fixed = fixed.without(given)
             for key, value in ours.items():
                 given.setdefault(key, value)
         else:
@@ -199,13 +199,6 @@ def _ends_now(span: LightSpan) -> bool:
 def _set_by_view(span: trace.Span) -> Mapping[str, Any]:
     """The attributes that can be read of a span which is not ours."""
     return getattr(span, "attributes", None) or {}
-
-
-def _without(fixed: Fixed, given: Mapping[str, Any]) -> Fixed:
-    """The attributes that a view did not set itself."""
-    if given.keys().isdisjoint(fixed.attributes):
-        return fixed
-    return Fixed({key: value for key, value in fixed.attributes.items() if key not in given})
 
 
 def _fixed(request: HttpRequest, outcome: Outcome) -> Fixed:

@@ -20,7 +20,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event as SdkEvent
-from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Link,
@@ -31,7 +31,6 @@ from opentelemetry.trace import (
     StatusCode,
     TraceFlags,
     Tracer,
-    TracerProvider,
     TraceState,
 )
 from opentelemetry.util._decorator import _agnosticcontextmanager
@@ -104,6 +103,12 @@ class Fixed:
         self.encoded = b""
         self.name: str | None = None
         self.kind = SpanKind.INTERNAL
+
+    def without(self, given: Mapping[str, Any]) -> Fixed:
+        """Those that ``given`` has not got: no key may come twice."""
+        if given.keys().isdisjoint(self.attributes):
+            return self
+        return Fixed({key: value for key, value in self.attributes.items() if key not in given})
 
 
 class Event:
@@ -472,7 +477,11 @@ class LightTracer(Tracer):
     ) -> WholeSpan | None:
         """A span that was over before anybody could look at it: one that the caller hands over
         with others by ``ended_together``, or None where it needed an object and is handed over."""
-        if type(parent) is LightSpan and parent.trace_state is None:
+        if (
+            type(parent) is LightSpan
+            and parent.trace_state is None
+            and self.provider.span_processors is None
+        ):
             return (
                 self,
                 name,
@@ -626,7 +635,11 @@ def _add_links(span: LightSpan, links: Any) -> None:
 
 
 class LightProvider(TracerProvider):
-    """Gives tracers of light spans, and has what applications call of the SDK's provider."""
+    """Gives tracers of light spans, and has what applications call of the SDK's provider.
+
+    It is one of the SDK's by its class, which vendors ask for before they add a span processor; of
+    the SDK's own parts it has the resource alone.
+    """
 
     def __init__(  # noqa: PLR0917
         self,
@@ -641,12 +654,12 @@ class LightProvider(TracerProvider):
         self._ended = ended
         self._ended_together = ended_together
         self.count_dropped = count_dropped
-        self.resource = resource or Resource.get_empty()
+        self._resource = resource or Resource.get_empty()
         #: Where ended spans wait for their export.
         self._queue = queue or SpanProcessor()
         #: None until somebody adds one: most applications have none, and pay nothing for them.
         self.span_processors: SpanProcessors | None = None
-        self._tracers: dict[tuple[str, str], LightTracer] = {}
+        self._light_tracers: dict[tuple[str, str], LightTracer] = {}
 
     def ended(self, span: LightSpan) -> None:
         """Take a span that ended, whoever ended it."""
@@ -657,7 +670,7 @@ class LightProvider(TracerProvider):
     def ended_together(self, spans: list[LightSpan | WholeSpan]) -> None:
         """Take the spans of one operation."""
         if self.span_processors is not None:
-            spans = self.span_processors.on_end(spans)
+            self.span_processors.on_end(spans)
         self._ended_together(spans)
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
@@ -692,9 +705,9 @@ class LightProvider(TracerProvider):
         attributes: Mapping[str, Any] | None = None,  # noqa: ARG002
     ) -> LightTracer:
         key = (instrumenting_module_name or "", instrumenting_library_version or "")
-        tracer = self._tracers.get(key)
+        tracer = self._light_tracers.get(key)
         if tracer is None:
-            tracer = self._tracers.setdefault(key, LightTracer(self, *key))
+            tracer = self._light_tracers.setdefault(key, LightTracer(self, *key))
         return tracer
 
 

@@ -44,7 +44,7 @@ def install() -> None:
     exporters.resource()
     processor.reset()
     present = trace.get_tracer_provider()
-    if isinstance(present, TracerProvider):
+    if isinstance(present, TracerProvider) and not isinstance(present, LightProvider):
         # opentelemetry-instrument or the application chose one: our spans go there.
         present.add_span_processor(CorrelationProcessor())
         return

@@ -9,12 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import SpanProcessor
 
 from telemetry.tracing.convert import readable
-from telemetry.tracing.light import LightSpan, WholeSpan, unfolded
+from telemetry.tracing.light import LightSpan, WholeSpan
 from telemetry.tracing.values import epoch_offset, warn_once
 
 
@@ -33,22 +32,18 @@ class SpanProcessors:
             # The span has the methods and the readable attributes of the SDK's class.
             _call(processor, lambda one: one.on_start(span, parent_context))  # type: ignore[arg-type]
 
-    def on_end(self, spans: Sequence[LightSpan | WholeSpan]) -> list[LightSpan | WholeSpan]:
-        """Tell of ended spans, and return the same spans as objects for the export."""
-        objects: list[LightSpan | WholeSpan] = []
+    def on_end(self, spans: Sequence[LightSpan | WholeSpan]) -> None:
         offset = epoch_offset()
-        for ended in spans:
-            span = ended
+        for span in spans:
             if isinstance(span, tuple):
-                span = unfolded(span)
-                above = span.parent
-                parent = trace.NonRecordingSpan(above) if above else trace.INVALID_SPAN
-                self.on_start(span, trace.set_span_in_context(parent, Context()))
-            objects.append(span)
+                # Made before the first processor was added, which did not see its start.
+                continue
+            if span.fixed is not None and span.set_attribute_values:
+                # A processor may have set what telemetry says as well: no key may come twice.
+                span.fixed = span.fixed.without(span.set_attribute_values)
             found = readable(span, span.resource, offset)
             for processor in self._processors:
                 _call(processor, lambda one, found=found: one.on_end(found))  # type: ignore[misc]
-        return objects
 
     def force_flush(self, timeout_millis: int) -> bool:
         """Whether all of them exported what waits, within the time altogether."""

@@ -10,21 +10,27 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import requests
+
 from scripts.drill.fault import Act
 from scripts.drill.field import Field, poll
 from scripts.local.parts import Part
 from scripts.postgres import free_port
 from telemetry import processes
 
+#: As many answers in a row from an empty pool: with two workers, both are.
+_EMPTY_ANSWERS = 8
+
 # Requests
 
 
-def send(path: str, *, times: int = 1) -> Act:
-    """Requests side by side, so that slow ones do not make each other wait."""
+def send(path: str, *, times: int = 1, both: bool = True) -> Act:
+    """Requests side by side, so that slow ones do not make each other wait; in turns to ``both``
+    instances, so that threads are left for the scrape."""
 
     def act(it: Field) -> None:
         with ThreadPoolExecutor(times) as pool:
-            list(pool.map(lambda _: it.get(path), range(times)))
+            list(pool.map(lambda n: it.get(path, second=both and n % 2 == 1), range(times)))
 
     return act
 
@@ -40,11 +46,6 @@ def all_down(it: Field) -> None:
 def all_up(it: Field) -> None:
     first_up(it)
     one_up(it)
-
-
-def first_anew(it: Field) -> None:
-    _kill(it.api)
-    first_up(it)
 
 
 def first_up(it: Field) -> None:
@@ -157,9 +158,14 @@ def delay_database(seconds: float) -> Act:
 
 
 def leak_connections(it: Field) -> None:
-    # Two workers of eight connections: whichever a request reaches.
-    for _ in range(8):
-        it.get("/api/v1/demo/faults/connections/", timeout=3)
+    """Until nothing is left, whichever of the two workers a request reaches."""
+    empty = 0
+    for _ in range(60):
+        held = requests.get(it.url("/api/v1/demo/faults/connections/"), timeout=10).json()
+        empty = empty + 1 if held.get("left") == 0 else 0
+        if empty == _EMPTY_ANSWERS:
+            return
+    raise RuntimeError("the pools of the first instance do not get empty")
 
 
 def rename_table_away(it: Field) -> None:
@@ -199,12 +205,6 @@ def rates_away_for_calls(times: int) -> Act:
         send("/api/v1/demo/rates/USD/", times=times)(it)
 
     return act
-
-
-def one_call_fails(it: Field) -> None:
-    """As it happens now and then: the series of failed calls exists from then on."""
-    rates_away_for_calls(1)(it)
-    rates_back(it)
 
 
 # The monitoring stack

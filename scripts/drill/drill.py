@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-from scripts.drill import judge, panels
+from scripts.drill import judge, panels, series
 from scripts.drill.fault import RULES, Fault
 from scripts.drill.field import Field, poll
 from scripts.drill.watch import watched
@@ -53,7 +53,11 @@ def drill(it: Field, fault: Fault) -> Result:
     """Make the fault, see its alert, end both. The alert's time is for ``late`` to judge."""
     result = Result(fault.name, fault.what, fault.alert, fault.hold)
     result.allowed = fault.allowed(it.speed, it.scrape)
-    it.renew(lambda: fault.before(it))
+    it.renew()
+    if touched := series.touched(fault.moves, it.metrics_urls()):
+        # An alert that follows would prove nothing of a first failure.
+        result.problems = touched
+        return result
     since = time.time()
     with watched(it) as seen:
         try:
@@ -73,7 +77,6 @@ def drill(it: Field, fault: Fault) -> Result:
                 judge.told_of_the_end(it, fault, since)
         except RuntimeError as error:
             result.problems.append(str(error))
-    fault.after(it)
     result.companions = sorted(seen.keys() - {fault.alert})
     unexpected = sorted(set(result.companions) - fault.companions.keys())
     result.problems += [f"{name} fires as well" for name in unexpected]
@@ -91,6 +94,7 @@ def _make(it: Field, fault: Fault, since: float, result: Result) -> None:
         result.fired = time.monotonic() - there
         looked = time.monotonic()
         result.problems += judge.wrong(it, fault, alert, since)
+        result.problems += series.unmoved(fault.moves, it.metrics_urls())
         result.problems += panels.empty(it, fault.panels)
         time.sleep(max(looked + _LOOK_ON - time.monotonic(), 0))
         if fault.told:

@@ -10,6 +10,7 @@ from monitoring.alerts.generate import ALERTS
 from monitoring.alerts.table import THRESHOLDS
 from monitoring.render import seconds
 from scripts.drill.field import Field
+from scripts.drill.series import Series
 
 Act = Callable[[Field], None]
 #: Alerts by name, and why each may fire beside the one that is waited for.
@@ -29,16 +30,17 @@ class Fault:
     #: What is done to the system, for the report.
     what: str
     alert: str
-    #: Done while all is well: what the fault will hit has been used before, as in any service.
-    before: Act = nothing
+    #: What the fault makes move. The drill reads it just before the fault, on instances that have
+    #: only ever been well, and does not begin when it is not at rest.
+    moves: tuple[Series, ...] = ()
+    #: Why there is no such series.
+    moves_nothing: str = ""
     #: Returns when the fault is there; the alert's time is counted from then.
     begin: Act = nothing
     #: Called again and again while the fault is on, every ``every`` seconds of full-length time.
     keep: Act | None = None
     every: float = 30.0
     end: Act = nothing
-    #: Done after the alert is over, for the next fault.
-    after: Act = nothing
     companions: Companions = field(default_factory=lambda: MappingProxyType({}))
     #: Seconds, not compressed, until the service itself shows the fault.
     lag: float = 0.0

@@ -38,10 +38,14 @@ _NOT_OURS = (
 )
 _RATE = 12.0
 _EXPENSES, _USERS = 300, 3
+#: Seconds without a failed request before a fault.
+_STRETCH = 2.0
+#: Scrapes before a fault: rates need a few samples before something changes.
+_SAMPLES = 8
 
 
 class Field(System):
-    """Started once; ``renew`` gives each fault a monitoring stack without a past."""
+    """Started once; ``renew`` gives each fault a service and a monitoring stack without a past."""
 
     expenses, users = _EXPENSES, _USERS
 
@@ -86,12 +90,16 @@ class Field(System):
 
     def start_second(self, **variables: str) -> Part:
         """The second instance, with variables of its own."""
-        part = service(self.second_layout, self.proxied, self.secrets)
-        part.name, part.log = "api-2", self.layout.logs / "api-2.log"
-        part.environment |= {"PROMETHEUS_PORT": "0", **variables}
+        part = self._second(**variables)
         part.start()
         if not part.wait_until_ready(30):
             raise RuntimeError(f"the second instance did not start: {part.last_words()}")
+        return part
+
+    def _second(self, **variables: str) -> Part:
+        part = service(self.second_layout, self.proxied, self.secrets)
+        part.name, part.log = "api-2", self.layout.logs / "api-2.log"
+        part.environment |= {"PROMETHEUS_PORT": "0", **variables}
         return part
 
     def stop(self) -> None:
@@ -103,12 +111,15 @@ class Field(System):
 
     # The monitoring stack
 
-    def renew(self, before: Callable[[], None] = lambda: None) -> None:
-        """Prometheus and Alertmanager anew, without data; wait until all is well.
+    def renew(self) -> None:
+        """Restart both instances, Prometheus and Alertmanager without data; wait until all is well.
 
-        ``before`` is done then, early enough that the data knows of it.
+        The former fault must leave nothing behind: no series that it touched, no worker that still
+        answers its last requests with errors, no alert that waits for its time.
         """
         assert self.stack is not None
+        self._restart_instances()
+        self._await_good_answers()
         self._renew("alertmanager")
         self._renew("prometheus")
         self._await_stack()
@@ -123,9 +134,48 @@ class Field(System):
             30 + 90 / self.speed,
             lambda: f"told {self.told().keys()}",
         )
-        before()
-        # Rates need a few samples before something changes.
-        time.sleep(8 * self.scrape)
+        self._await_calm()
+
+    def _restart_instances(self) -> None:
+        """New processes, whose counters begin at 0."""
+        assert self.load is not None
+        assert self.api is not None
+        assert self.second is not None
+        with self.load.paused():
+            for part in (self.api, self.second):
+                part.stop()
+            self.second = self._second()
+            for part in (self.api, self.second):
+                part.start()
+            for part in (self.api, self.second):
+                if not part.wait_until_ready(60):
+                    raise RuntimeError(f"{part.name} did not start again: {part.last_words()}")
+
+    def _await_good_answers(self) -> None:
+        """Return after a stretch of traffic in which no request failed."""
+        assert self.load is not None
+        seen = self.load.seen
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            seen.clear()
+            time.sleep(_STRETCH)
+            if seen and not any(_is_bad(answer) for answer in seen):
+                return
+        raise RuntimeError(f"requests fail before the fault: {dict(seen)}")
+
+    def _await_calm(self) -> None:
+        """Return when nothing fired or waited for its time while rates got their first samples."""
+        deadline = time.monotonic() + 60 + 60 / self.speed
+        while True:
+            ills = self._ills()
+            ends = time.monotonic() + _SAMPLES * self.scrape
+            while time.monotonic() < ends:
+                time.sleep(self.scrape / 2)
+                ills += self._ills()
+            if not ills:
+                return
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the system does not stay well: {sorted(set(ills))}")
 
     def _renew(self, name: str) -> None:
         assert self.stack is not None
@@ -160,7 +210,10 @@ class Field(System):
         ills = [f"{t['scrapeUrl']}: {t['lastError']}" for t in targets if t["health"] != "up"]
         if len([t for t in targets if t["labels"]["job"] == "expense-tracker-api"]) != 2:
             ills.append("not two instances")
-        return ills + sorted(name for name in self.firing() if name != "Watchdog")
+        # What is pending now would fire during the fault.
+        alerts = self.prometheus("alerts")["alerts"]
+        names = {f"{a['labels']['alertname']} is {a['state']}" for a in alerts}
+        return ills + sorted(names - {"Watchdog is firing"})
 
     def scraped(self) -> set[str]:
         """Addresses that Prometheus scrapes now."""
@@ -176,6 +229,13 @@ class Field(System):
         return max(15 / self.speed, 0.5)
 
     # Asking and doing
+
+    def metrics_urls(self) -> dict[str, list[str]]:
+        """Where each part gives its metrics."""
+        return {
+            "api": [self.url("/metrics"), self.url("/metrics", second=True)],
+            "prometheus": [self.layout.url("PROMETHEUS_SERVER_PORT", "/metrics")],
+        }
 
     def url(self, path: str = "", *, second: bool = False) -> str:
         return (self.second_layout if second else self.layout).url("API_PORT", path)
@@ -245,6 +305,11 @@ class Field(System):
         assert self.database is not None
         with psycopg.connect(self.database.url(), autocommit=True) as session:
             session.execute(statement)
+
+
+def _is_bad(answer: str) -> bool:
+    """Whether a request of the traffic failed: a status 5xx, or no answer."""
+    return not answer.isdigit() or answer.startswith("5")
 
 
 def poll(condition: Callable[[], Any], seconds: float, problem: Callable[[], str]) -> Any:

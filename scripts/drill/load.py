@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import requests
 
 from scripts.traffic import Visitor
 
-#: As many as the two instances have: with more, requests that wait for a database that is away
-#: would hold back the scrapes, whose time limit is compressed while their waiting is not.
 _THREADS = 16
+#: Requests under way at one instance. A worker has four threads, and any of its connections may be
+#: the scrape's: with more requests that wait three seconds for a database, the scrape would wait
+#: too, and its time limit is compressed while their waiting is not.
+_MOST_AT_ONCE = 3
 #: Seconds between two looks at the rate.
 _TICK = 0.05
 
@@ -25,6 +30,7 @@ class Load:
         #: Answers by status, and exceptions by name.
         self.seen: Counter[str] = Counter()
         self._ended = threading.Event()
+        self._places = {url: threading.Semaphore(_MOST_AT_ONCE) for url in urls}
         tokens = [_token(urls[0], f"demo{number}", password) for number in (1, 2, 3)]
         self._threads = [
             threading.Thread(target=self._run, args=(urls, tokens, number), daemon=True)
@@ -38,6 +44,22 @@ class Load:
         for thread in self._threads:
             thread.join(20)
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """No request is under way while the block runs."""
+        deadline = time.monotonic() + 30
+        taken: list[threading.Semaphore] = []
+        try:
+            for place in self._places.values():
+                for _ in range(_MOST_AT_ONCE):
+                    if not place.acquire(timeout=max(deadline - time.monotonic(), 0)):
+                        raise RuntimeError("a request of the traffic does not end")
+                    taken.append(place)
+            yield
+        finally:
+            for place in taken:
+                place.release()
+
     def _run(self, urls: list[str], tokens: list[str], number: int) -> None:
         source = random.Random(number)
         visitors = [
@@ -50,13 +72,19 @@ class Load:
             due += source.uniform(0.5, 1.5) * _TICK * self.rate / _THREADS
             if due < 1:
                 continue
+            # What finds no place is not sent later: the rate is what clients want, not a debt.
             due -= 1
             visitor = source.choice(visitors)
+            place = self._places[visitor.url]
+            if not place.acquire(blocking=False):
+                continue
             try:
                 self.seen[str(visitor.act().status_code)] += 1
             except (requests.RequestException, ValueError) as error:
                 # A fault is on; what it does to clients is part of the report.
                 self.seen[type(error).__name__] += 1
+            finally:
+                place.release()
 
 
 def _token(url: str, name: str, password: str) -> str:

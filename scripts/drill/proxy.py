@@ -84,7 +84,7 @@ class Proxy:
                 for key, _ in waiting.select():
                     source = key.fileobj
                     assert isinstance(source, socket.socket)
-                    if source is server and self.delay:
+                    if source is server and self.delay and not _is_over(server):
                         # Slept first: what the server sends meanwhile is late no second time.
                         time.sleep(self.delay)
                     try:
@@ -94,3 +94,15 @@ class Proxy:
                         return
                     if not data:
                         return
+
+
+def _is_over(end: socket.socket) -> bool:
+    """Whether a readable socket was closed by its peer.
+
+    A client that keeps connections must hear of it at once: on one that the server closed for being
+    idle, its next request would fail instead of being slow.
+    """
+    try:
+        return not end.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return True

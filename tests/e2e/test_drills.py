@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from monitoring.tools.build import find
+from scripts.drill import series
 from scripts.drill.drill import drill
 from scripts.drill.faults import BY_NAME, FAULTS
 from scripts.drill.field import Field
@@ -36,6 +37,18 @@ def field() -> Iterator[Field]:
         it.stop()
         os.environ.update(environment)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_no_series_of_any_fault_is_touched_by_traffic_or_by_the_start(field: Field) -> None:
+    """What each drill asserts before its own fault, for all faults at once."""
+    field.renew()
+    moves = tuple({str(each): each for fault in FAULTS for each in fault.moves}.values())
+
+    assert series.touched(moves, field.metrics_urls()) == []
+
+    field.get("/api/v1/demo/faults/error/", second=True)
+    touched = series.touched(moves, field.metrics_urls())
+    assert any(each.startswith("errors_total is 1 at ") for each in touched), touched
 
 
 def test_the_faults_that_panels_need_are_among_them() -> None:

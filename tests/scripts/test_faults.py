@@ -11,6 +11,7 @@ from monitoring.render import HERE
 from scripts.drill import page, panels, quiet
 from scripts.drill.fault import RULES, Fault
 from scripts.drill.faults import BY_NAME, FAULTS
+from scripts.drill.series import Series
 
 
 def test_there_are_twenty_faults_at_least() -> None:
@@ -26,6 +27,24 @@ def test_a_fault_names_alerts_that_exist(fault: Fault) -> None:
 def test_a_fault_gives_a_reason_for_time_and_company(fault: Fault) -> None:
     assert bool(fault.lag) == bool(fault.because)
     assert all(len(reason) > 10 for reason in fault.companions.values())
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_names_the_series_that_it_moves_or_says_why_there_is_none(fault: Fault) -> None:
+    assert bool(fault.moves) != bool(fault.moves_nothing)
+
+
+def test_a_series_is_summed_over_the_labels_that_match() -> None:
+    samples = [
+        ("a_total", {"status": "500", "method": "GET"}, 2.0),
+        ("a_total", {"status": "503"}, 1.0),
+        ("a_total", {"status": "200"}, 8.0),
+        ("a_total_more", {"status": "500"}, 16.0),
+    ]
+
+    assert Series("a_total", {"status": "5.."}).value(samples) == 3
+    assert Series("a_total", {"status": "5"}).value(samples) == 0
+    assert Series("b_total").value(samples) == 0
 
 
 def test_an_alert_may_take_its_hold_two_scrapes_and_one_evaluation() -> None:

@@ -83,6 +83,19 @@ def test_a_delay_holds_the_answer_back(echo: int) -> None:
     proxy.refuse()
 
 
+def test_a_delay_does_not_hold_back_the_end_of_a_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = Proxy(free_port(), listener.getsockname()[1])
+        proxy.delay = 5
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=3) as client:
+            server, _ = listener.accept()
+
+            server.close()
+
+            assert client.recv(1) == b""
+        proxy.refuse()
+
+
 def test_a_target_that_is_away_ends_the_connection() -> None:
     proxy = Proxy(free_port(), free_port())
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import itemgetter
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from prometheus_client.metrics_core import Metric
 
@@ -53,6 +54,10 @@ class Table:
         self.now: Sequence[float] = ()
         #: Of each kind of numbers: rows that a twin stands for, and how many rows there are.
         self._twins: list[dict[int, int]] = [{} for _ in KINDS]
+        #: How many twins of a row each source has series in.
+        self._used_twins: WeakKeyDictionary[Source, dict[tuple[int, int], int]] = (
+            WeakKeyDictionary()
+        )
         self._rows = [0] * len(KINDS)
         self._changed = False
         #: Brings the totals into the order of the lines.
@@ -119,9 +124,13 @@ class Table:
             return row
         # Past the bound, several series of one process are one.
         twins = child.twins.setdefault(key, [])
-        for twin in twins:
-            if not source.slot(kind, twin):
-                return twin
+        # A process takes them in their order: looking at all of them each time took seconds of a
+        # scrape with thousands of such series.
+        used = self._used_twins.setdefault(source, {})
+        first = used.get((kind, row), 0)
+        used[kind, row] = first + 1
+        if first < len(twins) and not source.slot(kind, twins[first]):
+            return twins[first]
         twin = self._new_row(kind)
         twins.append(twin)
         self._twins[kind][twin] = row

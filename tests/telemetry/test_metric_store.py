@@ -524,6 +524,29 @@ def test_what_many_processes_have_together_is_bounded_as_well(instance: Instance
     assert len(found) <= 7
 
 
+def test_thousands_of_series_past_the_bound_do_not_hold_up_a_scrape(instance: Instance) -> None:
+    def write(first: int, number: int) -> Callable[[ValueStore], None]:
+        def work(store: ValueStore) -> None:
+            store.series_limit = number
+            for each in range(first, first + number):
+                add(HITS._replace(label_values=(str(each),)))(store)
+
+        return work
+
+    def seconds(number: int) -> float:
+        instance.process(write(number, number), end=nothing)
+        began = time.perf_counter()
+        assert sum(samples(instance.text()).values()) >= number
+        return time.perf_counter() - began
+
+    instance.store.series_limit = 5
+    seconds(10)
+
+    # Seven times as many take about seven times as long, not 49 times.
+    few = min(seconds(500), seconds(500))
+    assert min(seconds(3_500), seconds(3_500)) < 22 * few
+
+
 def test_what_is_past_the_bound_of_many_processes_together_is_counted(instance: Instance) -> None:
     dropped: list[str] = []
     instance.store.series_limit = 5

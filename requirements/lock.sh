@@ -11,3 +11,4 @@ compile() {
 # release), and base.txt must not pin another one beside it.
 compile requirements/dev.in -o requirements/dev.txt "$@"
 compile requirements/base.in -c requirements/dev.txt -o requirements/base.txt "$@"
+compile requirements/prometheus-client-tests.in -o requirements/prometheus-client-tests.txt "$@"

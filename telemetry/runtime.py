@@ -112,6 +112,7 @@ def _refresh() -> None:
             _collector_runs.refresh()
             opentelemetry.observe()
             instance.keep_up()
+            registered.reconcile()
             if instance.lead():
                 instance.fold()
                 _server.ensure()

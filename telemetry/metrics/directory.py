@@ -65,6 +65,13 @@ class Exemplars(NamedTuple):
     room: int
 
 
+class Hidden(NamedTuple):
+    """Values that no scrape shows from this record on, or shows again."""
+
+    slots: tuple[int, ...]
+    hidden: bool
+
+
 class UnreadableError(Exception):
     """A record was damaged: what follows it cannot be read either."""
 
@@ -155,3 +162,12 @@ def exemplars_of(record: Any) -> Exemplars:
     if not all(isinstance(number, int) and number >= 0 for number in found):
         raise UnreadableError
     return found
+
+
+def hidden_of(record: Any) -> Hidden:
+    """The values that a record hides or shows. Raises UnreadableError."""
+    hidden = "hide" in record
+    slots = record.get("hide" if hidden else "show")
+    if not isinstance(slots, list) or not all(isinstance(slot, int) for slot in slots):
+        raise UnreadableError
+    return Hidden(tuple(slots), hidden)

@@ -6,12 +6,15 @@ import re
 import struct
 from math import inf
 
+from prometheus_client.samples import Exemplar
+
 from telemetry.metrics.slots import EXEMPLAR_HEAD
 from telemetry.metrics.sources import Source
 from telemetry.metrics.text import number
 
 #: Labels of an exemplar, as they are written between the braces.
 _LABELS = re.compile(r'(?:(?:\A|,)[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\"n])*")*\Z', re.ASCII)
+_LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\\n]|\\[\\"n])*)"', re.ASCII)
 #: The year 5138: later is damage.
 _LATEST = 1e11
 _HEAD = struct.Struct(f"{EXEMPLAR_HEAD}d")
@@ -65,6 +68,18 @@ class NewestExemplars:
         for row in old:
             del self._times[row], self.texts[row]
         return old
+
+
+def parsed(text: str) -> Exemplar:
+    """An exemplar as prometheus_client has it, from how it is written behind a value."""
+    labels, _, numbers = text.removeprefix(" # {").rpartition("} ")
+    value, _, time = numbers.partition(" ")
+    found = {name: _unescaped(value) for name, value in _LABEL.findall(labels)}
+    return Exemplar(found, float(value), float(time))
+
+
+def _unescaped(value: str) -> str:
+    return re.sub(r"\\(.)", lambda found: {"n": "\n"}.get(found[1], found[1]), value)
 
 
 def _text(record: bytes) -> str | None:

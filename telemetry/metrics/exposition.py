@@ -85,6 +85,7 @@ def scrape(accept: str = "", accept_encoding: str = "") -> Scrape:
         # A version that is no number.
         encoder, content_type = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
     openmetrics = content_type.startswith("application/openmetrics-text")
+    registered.reconcile()
     others = _Others()
     text, quoted = instance.reader().read(
         openmetrics=openmetrics,
@@ -111,7 +112,7 @@ def _ours(leave_out: set[str], *, openmetrics: bool) -> Iterator[str]:
         if definition.family not in leave_out:
             yield _head(definition, openmetrics=openmetrics)
             yield f"{definition.name} {number(value)}\n"
-    known = instance.reader().table.families.keys() | leave_out
+    known = instance.reader().shown | leave_out
     for definition in DEFINITIONS:
         if not definition.scraped and definition.family not in known:
             yield _head(definition, openmetrics=openmetrics)

@@ -11,10 +11,12 @@ Labels = tuple[tuple[str, str], ...]
 class Child:
     """One labelled child of a metric: a counter's number, or all numbers of a histogram."""
 
-    __slots__ = ("keys", "labels", "rows", "start", "stop", "sum", "twins")
+    __slots__ = ("hidden", "keys", "labels", "rows", "start", "stop", "sum", "twins")
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
+        #: Whether no process has a value for it: it was removed.
+        self.hidden = False
         #: Suffix, or upper bound of a bucket, to its row.
         self.rows: dict[str, int] = {}
         #: Further rows that mean the same: more than one series of a process became this child.
@@ -39,6 +41,9 @@ class Family:
         self.plain = True
         #: Their columns, but those of sums.
         self.start = self.stop = 0
+
+    def shown(self) -> list[Child]:
+        return [child for child in self.children.values() if not child.hidden]
 
     def look_at_names(self) -> None:
         self.plain = PLAIN_NAME.fullmatch(self.name) is not None and all(

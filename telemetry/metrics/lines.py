@@ -79,6 +79,8 @@ class Lines:
         self._layout = -1
         self._newest = newest
         self._blocks: list[_Block] = []
+        #: Names of the families in the last text.
+        self.shown: set[str] = set()
         #: The line that shows a row.
         self._line_of: dict[int, int] = {}
         self._exemplars: list[str] = []
@@ -98,18 +100,24 @@ class Lines:
             self._show(self._newest.take())
             self._show(self._newest.forget(newer_than))
         parts = []
+        self.shown = set()
         family = None
         for block in self._blocks:
             if block.family.name in leave_out:
                 continue
             if block.family is not family:
                 family = block.family
+                self.shown.add(family.name)
                 parts.append(_head(family, openmetrics=openmetrics))
             parts.append(block.lines(self._numbers, self._exemplars, openmetrics=openmetrics))
         for family in self._table.gauges:
-            if family.name not in leave_out and family.plain:
+            if family.name not in leave_out | self.shown and family.plain:
+                values = list(self._table.gauge(family, sources))
+                if not values:
+                    continue
+                self.shown.add(family.name)
                 parts.append(_head(family, openmetrics=openmetrics))
-                for labels, value in self._table.gauge(family, sources):
+                for labels, value in values:
                     parts.append(f"{family.name}{braces(labels)} {_text_of(value)}\n")
         return "".join(parts)
 
@@ -123,7 +131,7 @@ class Lines:
             if not family.plain:
                 continue
             beginnings: list[str] = []
-            for child in family.children.values():
+            for child in family.shown():
                 for place, key in enumerate(child.keys):
                     self._line_of[child.rows[key]] = end + len(beginnings) + place
                 beginnings += _beginnings(family, child)
@@ -147,7 +155,7 @@ class Lines:
             if family.kind == "counter":
                 numbers += now[family.start : family.stop]
                 continue
-            for child in family.children.values():
+            for child in family.shown():
                 if family.kind == "histogram":
                     numbers += accumulate(now[child.start : child.stop])
                     # The last bucket once more, as the count.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 
-from telemetry.metrics.exemplars import NewestExemplars
+from telemetry.metrics.exemplars import NewestExemplars, parsed
 from telemetry.metrics.lines import Lines
 from telemetry.metrics.slots import ValueStore
 from telemetry.metrics.sources import FileSource, MemorySource, RemainderSource, Source
@@ -74,6 +74,22 @@ class Reader:
                 leave_out=leave_out or set(),
             )
             return text, list(self.table.quoted(sources))
+
+    def metrics(self, *, exemplar_age: float) -> list[Metric]:
+        """The same as prometheus_client's collectors give it."""
+        with self._lock:
+            newer_than = time.time() - exemplar_age
+            sources = self._sources()
+            self.table.update(sources, functools.partial(self._newest.see, newer_than=newer_than))
+            self._newest.take()
+            self._newest.forget(newer_than)
+            exemplars = {row: parsed(text) for row, text in self._newest.texts.items()}
+            return list(self.table.metrics(sources, exemplars))
+
+    @property
+    def shown(self) -> set[str]:
+        """Names of the families in the last text."""
+        return self._lines.shown
 
     def _sources(self) -> list[Source]:
         """Read what names are new, and give the sources that count now.

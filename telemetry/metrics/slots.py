@@ -31,6 +31,7 @@ from telemetry.metrics.directory import (
     Exemplars,
     Series,
     cleaned,
+    frame,
     frame_exemplars,
     frame_series,
 )
@@ -99,6 +100,8 @@ class ValueStore:
         self._slots: dict[Series, int] = {}
         self._children: dict[str, set[tuple[str, ...]]] = {}
         self._gauges: list[int] = []
+        #: Slots of values that are gone, by what they are listed as: the next such value gets one.
+        self._free: dict[Series, list[int]] = {}
         self._exemplars: dict[int, tuple[int, int]] = {}
         #: When a value's exemplar may be replaced, on the monotonic clock.
         self.exemplar_due: dict[int, float] = {}
@@ -128,16 +131,10 @@ class ValueStore:
         with self.lock:
             if series in self._slots:
                 return self._slots[series]
-            if series.label_names and not self._within_limit(series):
-                return self._overflow_slot(series)
-            slot = self._take(series.slots)
-            framed = frame_series(series, slot)
+            slot, framed = self._prepare(series)
+            if not framed:
+                return slot
             gauge = [slot] if series.kind == "gauge" else []
-            if len(framed) > LONGEST and set(series.label_values) - {OVERFLOW}:
-                return self._overflow_slot(series)
-            if slot == TRASH or len(framed) > LONGEST:
-                self.count_lost("no_room")
-                return TRASH
             # No call from here on: whoever interrupts finds the series listed, or not at all.
             if series not in self._slots:
                 self.names += framed
@@ -145,6 +142,55 @@ class ValueStore:
                 self._slots[series] = slot
             self.write_names()
             return self._slots[series]
+
+    def own_slot(self, series: Series) -> tuple[int, Series | None]:
+        """A slot that no other value has, with 0 in it; it may be given back by ``free_slot``.
+
+        The second is what it is listed as, None where it is shared after all: past the bound.
+        """
+        series = cleaned(series)
+        with self.lock:
+            free = self._free.get(series)
+            if free:
+                slot = free.pop()
+                for place in range(slot, slot + series.slots):
+                    self.cells[place] = 0.0
+                return slot, series
+            slot, framed = self._prepare(series)
+            if not framed:
+                return slot, None
+            gauge = [slot] if series.kind == "gauge" else []
+            # As in `slot`.
+            self.names += framed
+            self._gauges += gauge
+            self.write_names()
+            return slot, series
+
+    def free_slot(self, slot: int, series: Series) -> None:
+        """The value of ``own_slot`` is gone: no scrape shows it any more. Takes no lock, for
+        finalizers run at any moment."""
+        self.bits[slot] = UNSET_BITS
+        self._free.setdefault(series, []).append(slot)
+
+    def hide(self, slots: list[int], *, hidden: bool) -> None:
+        """Take values out of the scrape that are still written to, or show them again."""
+        framed = frame({"hide" if hidden else "show": slots})
+        with self.lock:
+            self.names += framed
+            self.write_names()
+
+    def _prepare(self, series: Series) -> tuple[int, bytes]:
+        """A slot for a new series and its record, which is empty where the slot is another's."""
+        if series.label_names and not self._within_limit(series):
+            return self._overflow_slot(series), b""
+        slot = self._take(series.slots)
+        framed = frame_series(series, slot)
+        if len(framed) > LONGEST and set(series.label_values) - {OVERFLOW}:
+            return self._overflow_slot(series), b""
+        if slot == TRASH or len(framed) > LONGEST:
+            self.count_lost("no_room")
+            return TRASH, b""
+        return slot, framed
 
     def _overflow_slot(self, series: Series) -> int:
         total = "_total" if series.kind == "counter" else ""
@@ -345,6 +391,9 @@ class ValueStore:
         self.exemplar_due = {}
         for slot in self._gauges:
             self.bits[slot] = UNSET_BITS
+        for free in self._free.values():
+            for slot in free:
+                self.bits[slot] = UNSET_BITS
         for descriptor in inherited:
             if descriptor >= 0:
                 os.close(descriptor)

@@ -16,11 +16,11 @@ from typing import Any
 
 from telemetry import processes
 from telemetry.metrics import directory
-from telemetry.metrics.directory import MAGIC, Exemplars, Series, UnreadableError
+from telemetry.metrics.directory import MAGIC, Exemplars, Hidden, Series, UnreadableError
 from telemetry.metrics.slots import EXEMPLAR_HEAD, NAN_BITS, UNSET_BITS, ZERO, ValueStore
 
 #: What a record of names tells.
-Told = tuple[int, Series] | Exemplars
+Told = tuple[int, Series] | Exemplars | Hidden
 #: Kinds of numbers, each with rows of its own: what cannot be negative, sums, gauges.
 KINDS = COUNTS, SUMS, GAUGES = range(3)
 
@@ -73,6 +73,9 @@ class Source:
             for behind, record in directory.records(fresh):
                 offset = behind
                 told: Told
+                if isinstance(record, dict):
+                    yield directory.hidden_of(record)
+                    continue
                 if len(record) == len(Exemplars._fields):
                     told = directory.exemplars_of(record)
                     stop = told.slot + EXEMPLAR_HEAD + told.room + 1
@@ -105,6 +108,18 @@ class Source:
         if row >= len(slots):
             slots += [ZERO] * (row + 1 - len(slots))
         slots[row] = slot
+
+    def forget(self, slots: Container[int]) -> list[tuple[int, int, int]]:
+        """Take these slots for none of this process'; gives the kind, row and slot of each."""
+        found = [
+            (kind, row, slot)
+            for kind in range(len(KINDS))
+            for row, slot in enumerate(self.slots[kind])
+            if slot in slots and slot != ZERO
+        ]
+        for kind, row, _ in found:
+            self.learn(kind, row, ZERO)
+        return found
 
     def settle(self, others: Iterable[Source]) -> None:
         """All names are read: keep what was learned once for all processes that agree."""

@@ -20,8 +20,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Exemplar
 
-from telemetry.metrics.directory import Exemplars, Series
+from telemetry.metrics.directory import Exemplars, Hidden, Series
 from telemetry.metrics.families import Child, Family, Labels
 from telemetry.metrics.slots import OVERFLOW, overflow
 from telemetry.metrics.sources import COUNTS, GAUGES, KINDS, SUMS, Source, Told
@@ -40,7 +41,8 @@ class Table:
     """Families of series, filled from sources."""
 
     def __init__(self, series_limit: int = 5000) -> None:
-        self.families: dict[str, Family] = {}
+        #: By name and kind: two libraries, or two registries, may use one name for two things.
+        self.families: dict[tuple[str, str], Family] = {}
         self.series_limit = series_limit
         self.unreadable: Callable[[Source], None] = lambda _source: None
         #: Told about each series past the bound.
@@ -60,6 +62,10 @@ class Table:
         )
         self._rows = [0] * len(KINDS)
         self._changed = False
+        #: Slots that a process took out of the scrape, with the kind and row that they had.
+        self._hidden: dict[Source, dict[int, tuple[int, int]]] = {}
+        #: Rows of counts that no process has a value for, as far as that was asked for.
+        self._empty: set[int] = set()
         #: Brings the totals into the order of the lines.
         self._arrange: itemgetter[Any] = itemgetter(0, 0)
         #: What the numbers are of.
@@ -75,6 +81,8 @@ class Table:
         for told in names:
             if isinstance(told, Exemplars):
                 exemplars[told.value_slot] = told
+            elif isinstance(told, Hidden):
+                self._hide(source, told)
             else:
                 self._add(source, *told)
         source.settle(others)
@@ -93,15 +101,22 @@ class Table:
                 exemplars[slot].room,
             )
 
+    def _hide(self, source: Source, told: Hidden) -> None:
+        hidden = self._hidden.setdefault(source, {})
+        if told.hidden:
+            hidden |= {slot: (kind, row) for kind, row, slot in source.forget(set(told.slots))}
+        else:
+            for slot in told.slots:
+                if slot in hidden:
+                    source.learn(*hidden.pop(slot), slot)
+        self._changed = True
+
     def _add(self, source: Source, slot: int, series: Series) -> None:
         """Learn that ``source`` has a series from ``slot`` on."""
-        family = self.families.get(series.family)
+        family = self.families.get((series.family, series.kind))
         if family is None:
             family = Family(series.family, series.kind, series.mode, series.documentation)
-            self.families[series.family] = family
-        elif family.kind != series.kind:
-            # Two libraries use one name for two things: the first that was seen is shown.
-            return
+            self.families[series.family, series.kind] = family
         child = self._child(family, series)
         if series.bounds:
             keys: Iterable[str] = ("_sum", *series.bounds)
@@ -164,6 +179,7 @@ class Table:
         if self._changed:
             self._lay_out()
             self._changed = False
+            self._hidden = {one: gone for one, gone in self._hidden.items() if one in sources}
         elif self._sources == sources and not any(
             self._is_new(source, exemplars=see_exemplars is not None) for source in sources
         ):
@@ -171,11 +187,12 @@ class Table:
         self._sources = sources
         counts: list[float] = []
         sums: list[float] = []
+        unset: dict[Source, set[int]] = {}
         for some in (sources[at : at + _AT_ONCE] for at in range(0, len(sources), _AT_ONCE)):
             columns: list[list[Column]] = [[], []]
             for source in some:
                 source.take(self.unreadable)
-                columns[COUNTS].append(self._counts(source))
+                columns[COUNTS].append(self._counts(source, unset))
                 columns[SUMS].append(self._sums(source))
                 source.count_gauges()
                 if see_exemplars:
@@ -186,7 +203,25 @@ class Table:
         for totals, twins in ((counts, self._twins[COUNTS]), (sums, self._twins[SUMS])):
             for twin, row in twins.items():
                 totals[row] += totals[twin]
+        if self._hidden or self._empty or unset:
+            self._leave_out_empty(sources, unset)
         self.now = self._arrange([*counts, *sums, 0.0])
+
+    def _leave_out_empty(self, sources: list[Source], unset: dict[Source, set[int]]) -> None:
+        """Lay out without the children that no process has a value for."""
+        asked = set().union(self._empty, *unset.values())
+        for gone in self._hidden.values():
+            asked |= {row for kind, row in gone.values() if kind == COUNTS}
+        empty = {
+            row
+            for row in asked
+            if not any(
+                source.slot(COUNTS, row) and row not in unset.get(source, ()) for source in sources
+            )
+        }
+        if empty != self._empty:
+            self._empty = empty
+            self._lay_out()
 
     def _is_new(self, source: Source, *, exemplars: bool) -> bool:
         source.take(self.unreadable)
@@ -197,7 +232,9 @@ class Table:
         # Of counts and then sums, as they stand behind one another.
         order: list[int] = []
         sums: list[Child] = []
-        families = [self.families[name] for name in sorted(self.families)]
+        families = [self.families[key] for key in sorted(self.families)]
+        # Of one name only the first kind that has values is shown, a gauge last.
+        named: set[str] = set()
         for family in families:
             family.look_at_names()
         self.gauges = [family for family in families if family.kind == "gauge"]
@@ -205,13 +242,20 @@ class Table:
         for family in self.summed:
             family.start = len(order)
             for child in family.children.values():
-                child.keys = sorted(child.rows.keys() - {"_sum"}, key=_place)
+                keys = [
+                    key for key in child.rows if key != "_sum" and not self._is_empty(child, key)
+                ]
+                child.hidden = not keys or family.name in named
+                child.keys = [] if child.hidden else sorted(keys, key=_place)
+                child.sum = -1
                 child.start = len(order)
                 order += [child.rows[key] for key in child.keys]
                 child.stop = len(order)
-                if "_sum" in child.rows:
+                if "_sum" in child.rows and not child.hidden:
                     sums.append(child)
             family.stop = len(order)
+            if family.shown():
+                named.add(family.name)
         for child in sums:
             child.sum = len(order)
             order.append(self._rows[COUNTS] + child.rows["_sum"])
@@ -219,8 +263,17 @@ class Table:
         self._arrange = itemgetter(*order, -1, -1)
         self.layout += 1
 
-    def _counts(self, source: Source) -> Column:
-        """The counts of a process. A negative one is damage; an infinity or a NaN was counted."""
+    def _is_empty(self, child: Child, key: str) -> bool:
+        """Whether no process has a value for it, nor for the rows that stand for it."""
+        return bool(self._empty) and self._empty.issuperset(
+            [child.rows[key], *child.twins.get(key, ())]
+        )
+
+    def _counts(self, source: Source, unset: dict[Source, set[int]]) -> Column:
+        """The counts of a process. A negative one is damage; an infinity or a NaN was counted.
+
+        Rows for which the process has no value any more are added to ``unset``.
+        """
         column = source.count(COUNTS)
         if column is source.sound:
             return column
@@ -234,6 +287,7 @@ class Table:
                 continue
             if source.is_unset(COUNTS, row):
                 kept[row] = 0.0
+                unset.setdefault(source, set()).add(row)
             elif source.is_damaged(COUNTS, row):
                 kept[row] = 0.0
                 self.unreadable(source)
@@ -257,9 +311,13 @@ class Table:
         live = family.mode != mode or mode in {"all", ""}
         asked = [source for source in sources if source.alive or not live]
         for child in family.children.values():
-            row, time_row = child.rows.get("", -1), child.rows.get("time", -1)
+            rows = [child.rows.get("", -1), *child.twins.get("", ())]
+            time_row = child.rows.get("time", -1)
             found = [
-                (value, source) for source in asked if (value := source.gauge(row)) is not None
+                (value, source)
+                for source in asked
+                for row in rows
+                if (value := source.gauge(row)) is not None
             ]
             if not found:
                 continue
@@ -280,7 +338,8 @@ class Table:
             else:
                 # Two labels of one name would cost the scrape.
                 others = [label for label in child.labels if label[0] != "pid"]
-                for value, source in found:
+                each = {source: value for value, source in found}
+                for source, value in each.items():
                     yield tuple(sorted([*others, ("pid", source.process)])), value
 
     # What a remainder keeps
@@ -288,7 +347,7 @@ class Table:
     def sums(self) -> Iterator[tuple[Series, list[float]]]:
         """Every summed series with its numbers."""
         for family in self.summed:
-            for child in family.children.values():
+            for child in family.shown():
                 numbers = self.now[child.start : child.stop]
                 sums = [self.now[child.sum]] if child.sum >= 0 else []
                 if family.kind == "histogram":
@@ -316,33 +375,54 @@ class Table:
 
     def quoted(self, sources: list[Source]) -> Iterator[Metric]:
         """The families whose names need quoting."""
-        for family in (*self.summed, *self.gauges):
-            if family.plain:
-                continue
+        return self._metrics([one for one in self._all() if not one.plain], sources, {})
+
+    def metrics(self, sources: list[Source], exemplars: dict[int, Exemplar]) -> Iterator[Metric]:
+        """Every family that has series as prometheus_client's collectors give it."""
+        return self._metrics(self._all(), sources, exemplars)
+
+    def _all(self) -> list[Family]:
+        return [*self.summed, *self.gauges]
+
+    def _metrics(
+        self, families: list[Family], sources: list[Source], exemplars: dict[int, Exemplar]
+    ) -> Iterator[Metric]:
+        named: set[str] = set()
+        for family in families:
             try:
-                metric = self._quoted(family, sources)
+                metric = self._metric(family, sources, exemplars)
             except ValueError:
                 # A name that prometheus_client takes for none; the other families are shown.
                 continue
-            yield metric
+            if metric.samples and family.name not in named:
+                named.add(family.name)
+                yield metric
 
-    def _quoted(self, family: Family, sources: list[Source]) -> Metric:
+    def _metric(
+        self, family: Family, sources: list[Source], exemplars: dict[int, Exemplar]
+    ) -> Metric:
         metric = Metric(family.name, family.documentation, family.kind)
         if family.kind == "gauge":
             for found, value in self.gauge(family, sources):
                 metric.add_sample(family.name, dict(found), value)
         else:
-            for child in family.children.values():
+            for child in family.shown():
                 labels = dict(child.labels)
                 numbers = self.now[child.start : child.stop]
                 if family.kind == "histogram":
                     numbers = list(accumulate(numbers))
                     for bound, value in zip(child.keys, numbers, strict=True):
-                        metric.add_sample(f"{family.name}_bucket", {**labels, "le": bound}, value)
+                        metric.add_sample(
+                            f"{family.name}_bucket",
+                            {**labels, "le": bound},
+                            value,
+                            exemplar=exemplars.get(child.rows[bound]),
+                        )
                     metric.add_sample(f"{family.name}_count", labels, max(numbers, default=0.0))
                 else:
                     for suffix, value in zip(child.keys, numbers, strict=True):
-                        metric.add_sample(family.name + suffix, labels, value)
+                        exemplar = exemplars.get(child.rows[suffix])
+                        metric.add_sample(family.name + suffix, labels, value, exemplar=exemplar)
                 if child.sum >= 0:
                     metric.add_sample(f"{family.name}_sum", labels, self.now[child.sum])
         return metric

@@ -7,15 +7,24 @@ or a library is summed over all workers and keeps its exemplars.
 
 from __future__ import annotations
 
+import sys
+import warnings
+from _thread import RLock
+from collections.abc import Callable
 from typing import Any
 
-from prometheus_client import Counter, Gauge, Histogram, Summary, values
+from prometheus_client import Counter, Gauge, Histogram, Summary, metrics, registry, values
 from prometheus_client.registry import REGISTRY
 from prometheus_client.samples import Exemplar
 
 from telemetry.metrics.directory import Series
 from telemetry.metrics.slots import UNSET_BITS, store
 from telemetry.metrics.text import clean, label_text
+
+#: Slots of the values that exist, by the name of their metric.
+living: dict[str, set[int]] = {}
+#: Of each name a number that grows with each value.
+made: dict[str, int] = {}
 
 #: The one NaN that values have: with another payload it might mean that there is no value.
 NAN = float("nan")
@@ -27,7 +36,7 @@ class SlotValue:
     #: What prometheus_client asks when it refuses what cannot work in files, as `Info` would.
     _multiprocess = False
 
-    __slots__ = ("_exemplar", "_slot", "_timed")
+    __slots__ = ("_exemplar", "_listed", "_slot", "_store", "_timed")
 
     def __init__(  # noqa: PLR0917  prometheus_client's order
         self,
@@ -51,9 +60,37 @@ class SlotValue:
             tuple(labelvalues),
         )
         self._timed = series.slots == 2
-        self._slot = store.slot(series)
+        self._store = store
+        #: What the slot is listed as, None where it is the shared one past the bound.
+        self._slot, self._listed = store.own_slot(series)
+        if self._listed is not None:
+            name = self._listed.family
+            living.setdefault(name, set()).add(self._slot)
+            made[name] = made.get(name, 0) + 1
+
+    def __del__(self, _is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        """The metric, or its child, was removed: its value is not shown any more.
+
+        At the end of the process it stays, for whoever adds up what exited processes counted.
+        """
+        if _is_finalizing():
+            return
+        try:
+            listed, kept, slot = self._listed, self._store, self._slot
+        except AttributeError:
+            # It was interrupted while it was made.
+            return
+        if listed is not None:
+            living[listed.family].discard(slot)
+            kept.free_slot(slot, listed)
+
+    @property
+    def own_slot(self) -> int | None:
+        """The slot that this value alone has."""
+        return None if self._listed is None else self._slot
 
     def inc(self, amount: float) -> None:
+        store = self._store
         if amount != amount:  # noqa: PLR0124  NaN
             amount = NAN
         with store.lock:
@@ -64,6 +101,7 @@ class SlotValue:
     def set(self, value: float, timestamp: float | None = None) -> None:
         if value != value:  # noqa: PLR0124  NaN
             value = NAN
+        store = self._store
         time = timestamp or 0.0
         with store.lock:
             if self._timed:
@@ -72,9 +110,9 @@ class SlotValue:
 
     def get(self) -> float:
         """The value in this process."""
-        if store.bits[self._slot] == UNSET_BITS:
+        if self._store.bits[self._slot] == UNSET_BITS:
             return 0.0
-        return store.cells[self._slot]
+        return self._store.cells[self._slot]
 
     def set_exemplar(self, exemplar: Exemplar) -> None:
         self._exemplar = exemplar
@@ -83,9 +121,9 @@ class SlotValue:
             value, time = float(exemplar.value), float(exemplar.timestamp or 0)
         except (TypeError, ValueError, OverflowError):
             # prometheus_client takes amounts that are no float, as a fraction is.
-            store.count_lost("invalid")
+            self._store.count_lost("invalid")
             return
-        store.set_exemplar(self._slot, label_text(labels).encode(), value, time)
+        self._store.set_exemplar(self._slot, label_text(labels).encode(), value, time)
 
     def get_exemplar(self) -> Exemplar | None:
         return self._exemplar
@@ -96,6 +134,10 @@ def install() -> None:
     if values.ValueClass is SlotValue:
         return
     values.ValueClass = SlotValue
+    _let_locks_in_again()
+    # What prometheus_client cannot do in files of its own: ours take series out of the scrape.
+    for what in ("Removal of labels has not been", "Clearing labels has not been"):
+        warnings.filterwarnings("ignore", what, UserWarning, "prometheus_client")
     # The registry has no public way to its collectors.
     for collector in list(REGISTRY._collector_to_names):  # noqa: SLF001
         if isinstance(collector, Counter | Gauge | Histogram | Summary):
@@ -103,9 +145,35 @@ def install() -> None:
                 _adopt(metric)
 
 
+class ReentrantLock(RLock):  # type: ignore[misc]  # final for typeshed, not for CPython
+    """A lock that its own thread may take again, with what is asked of a plain one."""
+
+    def locked(self) -> bool:
+        """Whether any thread holds it (CPython's has the method from 3.14 on)."""
+        if self._is_owned():  # type: ignore[attr-defined]
+            return True
+        if self.acquire(blocking=False):
+            self.release()
+            return False
+        return True
+
+
+def _let_locks_in_again() -> None:
+    """Let a signal handler or a finalizer use a metric whose lock its own thread holds.
+
+    prometheus_client 0.26 takes plain locks when it makes a child or registers a metric: a
+    handler that interrupts that and does the same would wait for itself.
+    """
+    metrics.Lock = registry.Lock = ReentrantLock  # type: ignore[assignment,attr-defined]
+    REGISTRY._lock = ReentrantLock()  # type: ignore[assignment]  # noqa: SLF001
+    for collector in list(REGISTRY._collector_to_names):  # noqa: SLF001
+        if hasattr(collector, "_metrics"):
+            vars(collector)["_lock"] = ReentrantLock()
+
+
 def _adopt(metric: Any) -> None:
     """Give a metric that was made before us (in a settings file) values of ours."""
-    had = {name: _numbers(kept) for name, kept in vars(metric).items() if name in _VALUES}
+    had = {name: _numbers(kept) for name, kept in vars(metric).items() if name in VALUES}
     if not had:
         # One with labels, whose children have the values.
         return
@@ -117,7 +185,7 @@ def _adopt(metric: Any) -> None:
 
 
 #: The attributes of prometheus_client's metrics that hold their values.
-_VALUES = frozenset({"_value", "_sum", "_count", "_buckets"})
+VALUES = frozenset({"_value", "_sum", "_count", "_buckets"})
 
 
 def _numbers(kept: Any) -> list[float]:

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from django.apps import apps
@@ -50,7 +51,9 @@ def worker_begins(_arbiter: Any, worker: Any) -> None:
 
 def worker_ends(_arbiter: Any, _worker: Any) -> None:
     """``worker_exit``: in a worker that goes; its spans are exported within their deadline."""
-    runtime.stop()
+    # One that took too long is told to abort, and exits with 1: it did not go by itself.
+    reason = sys.exc_info()[1]
+    runtime.stop(crashed=isinstance(reason, SystemExit) and bool(reason.code))
 
 
 def end_instance(_arbiter: Any) -> None:

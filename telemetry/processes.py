@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import resource
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PROC = Path("/proc")
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,44 @@ def proportional_memory(pid: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def memory_limit(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
+    """Memory that this process and its siblings may use together, in bytes; 0 where it is unknown.
+
+    The least of the limits of its control groups, version 1 or 2, up to the root, and of what the
+    machine has. See memory.max in the kernel's cgroup-v2 and limit_in_bytes in its cgroup-v1.
+    """
+    found = [limit for limit in (_machine_memory(proc), *_group_limits(proc, cgroups)) if limit > 0]
+    return min(found, default=0)
+
+
+def _machine_memory(proc: Path) -> int:
+    with suppress(OSError):
+        for line in (proc / "meminfo").read_text().splitlines():
+            if line.startswith("MemTotal:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _group_limits(proc: Path, cgroups: Path) -> Iterator[int]:
+    """Limits of the groups of this process. Within a container the path of its group is that of the
+    host, or none: the group at the root of what is mounted is its own then."""
+    for line in _read(str(proc / "self/cgroup")).splitlines():
+        _number, controllers, path = line.split(":", 2)
+        if not controllers:
+            root, name = cgroups, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = cgroups / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = root / path.strip("/")
+        for each in (group, *group.parents):
+            # Without a limit it is "max", or more than any machine has.
+            if (text := _read(str(each / name)).strip()).isdigit():
+                yield int(text)
+            if each == root:
+                break
 
 
 def open_descriptors(pid: int) -> int:

@@ -98,8 +98,13 @@ def _start_thread() -> bool:
     return True
 
 
-def stop() -> None:
-    """Export what waits, within its deadline. Safe to call more than once."""
+def stop(*, crashed: bool = False) -> None:
+    """Export what waits, within its deadline. Safe to call more than once.
+
+    A worker that ends without this, or ``crashed``, is counted as one that ended unasked.
+    """
+    if not crashed:
+        instance.remove_worker()
     processor.shutdown()
 
 

@@ -66,6 +66,7 @@ def alerts() -> list[Alert]:
         _all_down(),
         _flapping(),
         _memory(),
+        _memory_limit(),
         _restarts(),
     ]
 
@@ -270,17 +271,35 @@ def _memory() -> Alert:
     )
 
 
+def _memory_limit() -> Alert:
+    limit = THRESHOLDS["MemoryNearLimit"]
+    return Alert(
+        "MemoryNearLimit",
+        "warning",
+        f"""process_resident_memory_bytes{{{_SERVICE}}} / process_memory_limit_bytes{{{_SERVICE}}}
+        > {limit.above}""",
+        "{{ $labels.instance }} holds {{ $value | humanizePercentage }} of the memory that it may",
+        f"""All processes of the instance together have been above {percent(limit.above)} of its
+        container's limit, or of the machine's memory where there is none, for {bound(limit.hold)}.
+        At the limit the kernel kills a worker, or the whole container.""",
+        "system-health",
+        ("job", "instance"),
+    )
+
+
 def _restarts() -> Alert:
     limit = THRESHOLDS["WorkerRestartLoop"]
     return Alert(
         "WorkerRestartLoop",
         "warning",
-        f"""increase(process_worker_starts_total{{{_SERVICE}}}[{limit.window}])
-        > {limit.above:g} * max_over_time(process_workers{{{_SERVICE}}}[{limit.window}])""",
-        f"{{{{ $labels.instance }}}} started {COUNT} workers in {bound(limit.window)}",
-        f"""Workers end and are started again: more than {limit.above:g} starts for each worker in
-        {bound(limit.window)}. Requests that such a worker was answering are lost. The service's log
-        says why: an exception at start, a signal, or the kernel's out-of-memory killer.""",
+        # Several in one moment are no loop.
+        f"""increase(process_worker_crashes_total{{{_SERVICE}}}[{limit.window}]) > {limit.above:g}
+        and changes(process_worker_crashes_total{{{_SERVICE}}}[{limit.window}]) > 1""",
+        f"{COUNT} workers of {{{{ $labels.instance }}}} ended unasked in {bound(limit.window)}",
+        """Workers end again and again without being asked to, and others start in their place;
+        recycled ones (max_requests) do not count. Requests that such a worker was answering are
+        lost. The service's log says why: a signal, a timeout, or the kernel's out-of-memory
+        killer.""",
         "system-health",
         ("job", "instance"),
     )

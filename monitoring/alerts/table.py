@@ -46,8 +46,10 @@ THRESHOLDS: dict[str, Threshold] = {
     # Changes between up and down; a deploy makes two, and one start.
     "InstanceFlapping": Threshold(5, "0m", "15m"),
     "EndpointSlow": Threshold(2.5, "5m", "5m", least=4.5),
-    # Worker starts for each worker that the instance has.
-    "WorkerRestartLoop": Threshold(4, "0m", "10m"),
+    # Total of the instance over what its container, or the machine, gives it.
+    "MemoryNearLimit": Threshold(0.9, "5m"),
+    # Workers that ended unasked.
+    "WorkerRestartLoop": Threshold(2.5, "0m", "20m"),
     "ConnectionPoolExhausted": Threshold(0, "2m", "2m"),
     "SlowDatabase": Threshold(0.5, "5m", "5m", least=4.5),
     "RepeatedQueries": Threshold(10, "5m", "10m"),

@@ -172,6 +172,11 @@ PROCESS_WORKER_MAX_RESIDENT_MEMORY = GaugeMetric(
     "Resident memory of the largest worker, in bytes.",
     merge="max",
 )
+PROCESS_MEMORY_LIMIT = GaugeMetric(
+    "process_memory_limit_bytes",
+    "Memory that the instance may use: its container's limit, or all of the machine, in bytes.",
+    merge="max",
+)
 PROCESS_CPU = CounterMetric(
     "process_cpu_seconds_total",
     "User and system CPU time of all processes of the instance, ended ones included, in seconds.",
@@ -194,6 +199,10 @@ PROCESS_WORKERS = GaugeMetric(
 PROCESS_WORKER_STARTS = CounterMetric(
     "process_worker_starts_total",
     "Worker processes that the instance started, those that are gone included.",
+)
+PROCESS_WORKER_CRASHES = CounterMetric(
+    "process_worker_crashes_total",
+    "Worker processes that ended unasked: killed, out of memory, timed out.",
 )
 SPANS_DROPPED = CounterMetric(
     "telemetry_spans_dropped_total",
@@ -268,12 +277,14 @@ DEFINITIONS: tuple[Metric[Any], ...] = (
     BACKGROUND_ERRORS,
     PROCESS_RESIDENT_MEMORY,
     PROCESS_WORKER_MAX_RESIDENT_MEMORY,
+    PROCESS_MEMORY_LIMIT,
     PROCESS_CPU,
     PROCESS_START_TIME,
     PROCESS_OPEN_FDS,
     PROCESS_MAX_FDS,
     PROCESS_WORKERS,
     PROCESS_WORKER_STARTS,
+    PROCESS_WORKER_CRASHES,
     SPANS_DROPPED,
     LOG_LINES_DROPPED,
     SERIES_DROPPED,

@@ -64,6 +64,8 @@ def refresh_memory(instance: Instance) -> None:
     total = sum(processes.proportional_memory(pid) for pid in pids)
     if total:
         definitions.PROCESS_RESIDENT_MEMORY.child().set(total)
+    if limit := processes.memory_limit():
+        definitions.PROCESS_MEMORY_LIMIT.child().set(limit)
     workers = [processes.stat(pid) for pid in instance.workers()]
     largest = max((worker.resident_bytes for worker in workers if worker), default=0)
     if largest:

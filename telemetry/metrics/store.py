@@ -119,6 +119,13 @@ class Instance:
                 pid = os.getpid()
                 (self.folder / f"worker-{pid}-{processes.start_ticks(pid)}").touch()
 
+    def remove_worker(self) -> None:
+        """This process ends because it was asked to, and is no worker any more."""
+        if self.folder is not None:
+            pid = os.getpid()
+            with suppress(OSError):
+                (self.folder / f"worker-{pid}-{processes.start_ticks(pid)}").unlink()
+
     def workers(self) -> list[int]:
         """Process ids of the living workers."""
         if self.folder is None:
@@ -131,7 +138,7 @@ class Instance:
                     if processes.is_same(pid, ticks):
                         found.append(pid)
                     else:
-                        (self.folder / name).unlink(missing_ok=True)
+                        _forget_crashed(self.folder / name)
         return sorted(found)
 
     def lead(self) -> bool:
@@ -186,6 +193,17 @@ class Instance:
         """Remove the shared folder; the master calls this when it ends."""
         if self.folder is not None and self.master == os.getpid():
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _forget_crashed(worker: Path) -> None:
+    """A worker is gone that did not remove its file: of all who notice, one counts it."""
+    try:
+        worker.unlink()
+    except FileNotFoundError:
+        return
+    from telemetry.metrics.definitions import PROCESS_WORKER_CRASHES
+
+    PROCESS_WORKER_CRASHES.child().inc()
 
 
 def _enters(user: int, group: int, folder: Path) -> bool:

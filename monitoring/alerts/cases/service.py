@@ -26,6 +26,7 @@ def cases() -> list[Case]:
         *_all_down(),
         *_flapping(),
         *_memory(),
+        *_memory_limit(),
         *_restarts(),
     ]
 
@@ -715,38 +716,103 @@ def _memory() -> list[Case]:
     ]
 
 
-def _restarts() -> list[Case]:
-    name = "WorkerRestartLoop"
-    two = {series("process_workers"): gauge((2, 120))}
+def _memory_limit() -> list[Case]:
+    name = "MemoryNearLimit"
 
-    def starts(*phases: tuple[float, int]) -> dict[str, str]:
-        return two | {series("process_worker_starts_total"): counter(*phases, start=2)}
+    def memory(limit: float, *phases: tuple[float, int]) -> dict[str, str]:
+        return {
+            series("process_resident_memory_bytes"): gauge(*phases),
+            series("process_memory_limit_bytes"): gauge((limit, sum(times for _, times in phases))),
+            # No worker is large.
+            series("process_worker_max_resident_memory_bytes"): gauge((1e8, 80)),
+        }
 
     return [
         Case(
             name,
-            "two workers, one start every 30 seconds from 5m on for five minutes",
-            starts((0, 20), *[(1, 1), (0, 1)] * 10, (0, 60)),
-            # The eighth start: 8 in 525 seconds make 8.1 in ten minutes.
-            starts="8m45s",
-            ends="16m",
+            "eight workers of 120 MB in a container of 1 GB, from 5m on for ten minutes",
+            memory(1e9, (5e8, 20), (9.6e8, 40), (5e8, 20)),
+            starts="10m",
+            ends="15m",
             labels=_JOB | {"instance": "a"},
             says={
-                "summary": "a started 8 workers in 10 minutes",
+                "summary": "a holds 96% of the memory that it may",
                 "dashboard_url": f"system-health?from=now-1h&to=now{_AND_JOB}&var-instance=a",
                 "traces_url": "",
             },
         ),
         Case(
             name,
-            "two workers are started three times each",
-            starts((0, 20), *[(1, 1), (0, 1)] * 6, (0, 80)),
-            silent="25m",
+            "a container of 256 MB, in which no worker can reach 500 MB",
+            memory(2.56e8, (2.4e8, 80)),
+            starts="5m",
+        ),
+        Case(name, "88 % of the limit for long", memory(1e9, (8.8e8, 80)), silent="20m"),
+        Case(
+            name,
+            "a peak of four minutes",
+            memory(1e9, (5e8, 20), (9.9e8, 16), (5e8, 44)),
+            silent="20m",
+        ),
+        Case(
+            name,
+            "three times 960 MB of a machine without a limit",
+            memory(2.4e10, (2.9e9, 80)),
+            silent="20m",
+        ),
+    ]
+
+
+def _restarts() -> list[Case]:
+    name = "WorkerRestartLoop"
+
+    def crashes(*phases: tuple[float, int]) -> dict[str, str]:
+        return {series("process_worker_crashes_total"): counter(*phases)}
+
+    return [
+        Case(
+            name,
+            "a worker is killed by the kernel every four minutes, from 5m on",
+            crashes((0, 20), *[(1, 1), (0, 15)] * 5, (0, 100)),
+            # The third of them.
+            starts="13m15s",
+            # Two are left in twenty minutes.
+            ends="33m",
+            labels=_JOB | {"instance": "a"},
+            says={
+                "summary": "3 workers of a ended unasked in 20 minutes",
+                "dashboard_url": f"system-health?from=now-1h&to=now{_AND_JOB}&var-instance=a",
+                "traces_url": "",
+            },
+        ),
+        Case(
+            name,
+            "nine are killed at once, and one more a minute later",
+            crashes((0, 20), (9, 1), (0, 3), (1, 1), (0, 95)),
+            starts="6m15s",
+        ),
+        Case(
+            name,
+            "one worker is killed every fifteen minutes",
+            crashes((0, 20), *[(1, 1), (0, 59)] * 4),
+            silent="60m",
+        ),
+        Case(
+            name,
+            "all eight workers are killed in one moment",
+            crashes((0, 20), (8, 1), (0, 99)),
+            silent="30m",
+        ),
+        Case(
+            name,
+            "workers are recycled by max_requests, one every 15 seconds",
+            crashes((0, 120)) | {series("process_worker_starts_total"): counter((1, 120))},
+            silent="30m",
         ),
         Case(
             name,
             "the whole instance is restarted five times",
-            two | {series("process_worker_starts_total"): " ".join(["0 2x18"] * 5)},
+            {series("process_worker_crashes_total"): " ".join(["0x19"] * 5)},
             silent="20m",
         ),
     ]

@@ -12,6 +12,7 @@ from monitoring.grafana.panels import graph, number, query
 
 def make() -> dashboard.Dashboard:
     memory = THRESHOLDS["HighMemoryUsage"].above
+    near = THRESHOLDS["MemoryNearLimit"].above
     restarts = THRESHOLDS["WorkerRestartLoop"]
     flapping = THRESHOLDS["InstanceFlapping"]
     return board(
@@ -90,21 +91,37 @@ def make() -> dashboard.Dashboard:
                 [query(rate("process_cpu_seconds_total", "instance"), "{{instance}}")],
             ),
             graph(
-                "Worker starts",
-                f"In {bound(restarts.window)}, and how many WorkerRestartLoop is about.",
+                "Worker starts and crashes",
+                f"In {bound(restarts.window)}. WorkerRestartLoop is about more than "
+                f"{restarts.above:g} that ended unasked; recycled ones are starts alone.",
                 "short",
                 [
                     query(
                         "sum by (instance) "
                         f"(increase(process_worker_starts_total{{SELECTOR}}[{restarts.window}]))",
-                        "{{instance}}",
+                        "{{instance}} starts",
                     ),
                     query(
-                        f"{restarts.above:g} * max by (instance) "
-                        f"(max_over_time(process_workers{{SELECTOR}}[{restarts.window}]))",
-                        "{{instance}} alert",
+                        "sum by (instance) "
+                        f"(increase(process_worker_crashes_total{{SELECTOR}}[{restarts.window}]))",
+                        "{{instance}} crashes",
                     ),
                 ],
+                critical=restarts.above,
+            ),
+            graph(
+                "Share of the memory limit",
+                "All processes of an instance over the limit of its container, or over the "
+                f"machine's memory. MemoryNearLimit is about more than {near:.0%}.",
+                "percentunit",
+                [
+                    query(
+                        "process_resident_memory_bytes{SELECTOR} "
+                        "/ process_memory_limit_bytes{SELECTOR}",
+                        "{{instance}}",
+                    )
+                ],
+                critical=near,
             ),
             graph(
                 "File descriptors",

@@ -51,7 +51,7 @@ def worker_begins(_arbiter: Any, worker: Any) -> None:
 
 def worker_ends(_arbiter: Any, _worker: Any) -> None:
     """``worker_exit``: in a worker that goes; its spans are exported within their deadline."""
-    # One that took too long is told to abort, and exits with 1: it did not go by itself.
+    # gunicorn lets a worker that an exception ended exit with -1, one that cannot start with 3.
     reason = sys.exc_info()[1]
     runtime.stop(crashed=isinstance(reason, SystemExit) and bool(reason.code))
 

@@ -298,8 +298,7 @@ def _restarts() -> Alert:
         f"{COUNT} workers of {{{{ $labels.instance }}}} ended unasked in {bound(limit.window)}",
         """Workers end again and again without being asked to, and others start in their place;
         recycled ones (max_requests) do not count. Requests that such a worker was answering are
-        lost. The service's log says why: a signal, a timeout, or the kernel's out-of-memory
-        killer.""",
+        lost. The service's log says why: a signal, or the kernel's out-of-memory killer.""",
         "system-health",
         ("job", "instance"),
     )

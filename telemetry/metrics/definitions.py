@@ -202,7 +202,7 @@ PROCESS_WORKER_STARTS = CounterMetric(
 )
 PROCESS_WORKER_CRASHES = CounterMetric(
     "process_worker_crashes_total",
-    "Worker processes that ended unasked: killed, out of memory, timed out.",
+    "Worker processes that ended unasked: killed, out of memory, by an error of their own.",
 )
 SPANS_DROPPED = CounterMetric(
     "telemetry_spans_dropped_total",

@@ -91,20 +91,6 @@ def test_workers_that_are_recycled_are_no_crashes(servers_database: str) -> None
         server.stop()
 
 
-@pytest.mark.servers
-def test_a_worker_that_hangs_longer_than_its_timeout_is_a_crash(servers_database: str) -> None:
-    # The project's own file has threads, whose worker never times out over one request.
-    command = gunicorn("sync", settings="tests/telemetry/site/gunicorn.conf.py")
-    server = serve(lambda port: [*command(port), "--timeout", "2"], servers_database)
-    try:
-        with suppress(requests.ConnectionError):
-            server.get("/slow/?seconds=20")
-
-        poll(lambda: counted(server, CRASHES) == 1, 15, "not counted")
-    finally:
-        server.stop()
-
-
 MACHINE = "MemTotal:       24684096 kB\n"
 UNLIMITED_V1 = "9223372036854771712\n"
 

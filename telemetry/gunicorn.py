@@ -20,7 +20,7 @@ from typing import Any
 from django.apps import apps
 from gunicorn.glogging import Logger as GunicornLogger
 
-from telemetry import runtime, settings
+from telemetry import greenlets, runtime, settings
 from telemetry.logs import pipeline
 from telemetry.metrics.store import instance
 
@@ -31,6 +31,8 @@ class Logger(GunicornLogger):
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)  # type: ignore[no-untyped-call]
         pipeline.configure_server()
+        # The first moment at which the kind of worker is known, and the application is not loaded.
+        greenlets.start_patched(cfg)
 
 
 def begin_instance() -> None:
@@ -43,6 +45,7 @@ def begin_instance() -> None:
 
 def worker_begins(_arbiter: Any, worker: Any) -> None:
     """``post_fork``: in a new worker, before it takes requests and the rights of its user."""
+    greenlets.warn_if_unpatched(worker.cfg)
     instance.give_to(worker.cfg.uid, worker.cfg.gid)
     if apps.ready:
         # Without ``preload_app`` the middleware does so, when the worker has loaded it.

@@ -11,7 +11,7 @@ _SERVICE = f'job="{JOB}"'
 
 
 def alerts() -> list[Alert]:
-    return [_spans(), _series(), _store()]
+    return [_spans(), _log_lines(), _series(), _observations(), _store()]
 
 
 def _grows(name: str, metric: str, by: str) -> str:
@@ -29,6 +29,37 @@ def _spans() -> Alert:
         did not reach Jaeger. Traces have holes or are missing; requests are not affected. Reason
         export_failed: the receiver is away or refuses; queue_full: it is too slow; span_limit: one
         request made too many spans.""",
+        "system-health",
+        ("job", "instance"),
+    )
+
+
+def _log_lines() -> Alert:
+    name = "TelemetryLogLinesDropped"
+    return Alert(
+        name,
+        "warning",
+        _grows(name, "telemetry_log_lines_dropped_total", "job, instance, reason"),
+        "{{ $labels.instance }} loses log lines: {{ $labels.reason }}",
+        f"""{COUNT} lines in {bound(THRESHOLDS[name].window)} were not written. Requests are not
+        affected, and what happened to them is missing from the log. Reason queue_full: what reads
+        standard error is too slow or stands still; closed: it is gone; write_failed: the disk;
+        format_failed: a record that nobody can format.""",
+        "system-health",
+        ("job", "instance"),
+    )
+
+
+def _observations() -> Alert:
+    name = "TelemetryObservationsDropped"
+    return Alert(
+        name,
+        "warning",
+        _grows(name, "telemetry_observations_dropped_total", "job, instance, reason"),
+        "{{ $labels.instance }} cannot record what it measures: {{ $labels.reason }}",
+        f"""{COUNT} observations in {bound(THRESHOLDS[name].window)} are in no metric: counters and
+        histograms of this instance are too low. Reason no_room: the disk of the metrics' store is
+        full; invalid: code records what is no number, or below 0.""",
         "system-health",
         ("job", "instance"),
     )

@@ -57,6 +57,8 @@ THRESHOLDS: dict[str, Threshold] = {
     "UpstreamSlow": Threshold(2.5, "5m", "5m", least=4.5),
     # Now and then one is lost, as when Jaeger is restarted.
     "TelemetrySpansDropped": Threshold(10, "2m", "5m"),
+    "TelemetryLogLinesDropped": Threshold(10, "2m", "5m"),
+    "TelemetryObservationsDropped": Threshold(10, "2m", "5m"),
     "TelemetrySeriesDropped": Threshold(0, "1m", "10m"),
     "TelemetryStoreUnreadable": Threshold(0, "0m", "10m"),
     # Their values are the objectives' and the burn rates' below.

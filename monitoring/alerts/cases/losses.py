@@ -11,7 +11,47 @@ _LINKS = {"dashboard_url": _DASHBOARD, "traces_url": ""}
 
 
 def cases() -> list[Case]:
-    return [*_spans(), *_series(), *_store()]
+    return [
+        *_spans(),
+        *_lost(
+            "TelemetryLogLinesDropped",
+            "telemetry_log_lines_dropped_total",
+            "queue_full",
+            "a loses log lines: queue_full",
+            "100 lines in 5 minutes were not written. Requests are not affected, and what happened "
+            "to them is missing from the log. Reason queue_full: what reads standard error is too "
+            "slow or stands still; closed: it is gone; write_failed: the disk; format_failed: a "
+            "record that nobody can format.",
+        ),
+        *_lost(
+            "TelemetryObservationsDropped",
+            "telemetry_observations_dropped_total",
+            "no_room",
+            "a cannot record what it measures: no_room",
+            "100 observations in 5 minutes are in no metric: counters and histograms of this "
+            "instance are too low. Reason no_room: the disk of the metrics' store is full; "
+            "invalid: code records what is no number, or below 0.",
+        ),
+        *_series(),
+        *_store(),
+    ]
+
+
+def _lost(name: str, metric: str, reason: str, summary: str, description: str) -> list[Case]:
+    lost = series(metric, reason=reason)
+    return [
+        Case(
+            name,
+            "forty a minute are lost from 5m on for five minutes",
+            {lost: counter((0, 20), (10, 20), (0, 40))},
+            starts="7m30s",
+            ends="14m45s",
+            labels=_LABELS | {"reason": reason},
+            says=_LINKS | {"summary": summary, "description": description},
+        ),
+        Case(name, "two are lost", {lost: counter((0, 20), (2, 1), (0, 59))}, silent="15m"),
+        Case(name, "many were lost long ago", {lost: "900x60"}, silent="15m"),
+    ]
 
 
 def _spans() -> list[Case]:

@@ -158,12 +158,16 @@ def losses() -> Any:
 
     return graph(
         "Losses of the service's telemetry",
-        f"Spans and series that were dropped, and files that could not be read, in "
-        f"{bound(limit.window)}. TelemetrySpansDropped is about more than {limit.above:g} spans, "
-        "other alerts are about any.",
+        "Spans, log lines, observations and series that were dropped, and files that could not be "
+        f"read, in {bound(limit.window)}. Alerts are about more than {limit.above:g}, of series "
+        "and files about any.",
         "short",
         [
             query(lost("telemetry_spans_dropped_total", "reason"), "spans {{reason}}"),
+            query(lost("telemetry_log_lines_dropped_total", "reason"), "log lines {{reason}}"),
+            query(
+                lost("telemetry_observations_dropped_total", "reason"), "observations {{reason}}"
+            ),
             query(lost("telemetry_series_dropped_total", "metric") + " > 0", "series {{metric}}"),
             query(
                 f"sum(increase(telemetry_store_unreadable_total{{SELECTOR}}[{limit.window}]))",

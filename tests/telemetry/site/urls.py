@@ -48,6 +48,12 @@ def many_queries(request: HttpRequest) -> HttpResponse:
     return HttpResponse("many")
 
 
+def answers(request: HttpRequest) -> HttpResponse:
+    """As many statements, and the status, that were asked for."""
+    many_queries(request)
+    return HttpResponse(status=int(request.GET["status"]))
+
+
 def custom_span(request: HttpRequest) -> HttpResponse:
     with telemetry.get_tracer().start_as_current_span("custom") as span:
         span.set_attribute("custom.attribute", "value")
@@ -301,6 +307,7 @@ urlpatterns = [
     path("many-spans/", many_spans),
     path("cancels-itself/", cancels_itself),
     path("many-queries/", many_queries),
+    path("answers/", answers),
     path("repeated/", repeated),
     path("fail/", fail),
     path("fail-async/", fail_async),

@@ -39,6 +39,8 @@ RUN DEMO=1 DATABASE_URL=postgresql://build@127.0.0.1/build OTEL_TRACES_EXPORTER=
     python manage.py collectstatic --noinput --verbosity 0
 USER 10001
 EXPOSE 8080 8000
+# On the metrics-only port, which answers while every request thread is busy; with PROMETHEUS_PORT=0
+# on the API's own.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health/live', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request; port = os.environ.get('PROMETHEUS_PORT') or '8000'; urllib.request.urlopen('http://127.0.0.1:' + (port if port != '0' else '8080') + '/health/live', timeout=4)"]
 CMD ["python", "-m", "gunicorn", "-c", "config/gunicorn.conf.py", "config.wsgi", "--bind", "0.0.0.0:8080"]

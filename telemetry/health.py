@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -80,3 +82,30 @@ def _own_connection() -> Any:
 
 
 readiness = Readiness()
+
+
+@dataclass(frozen=True)
+class Health:
+    """An answer about the service's health, as any of its ports gives it."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+
+def live() -> Health:
+    """The process is up. Touches nothing."""
+    return _health(200, {"status": "ok"})
+
+
+def ready() -> Health:
+    """The database answers and its migrations are applied."""
+    problem = readiness.problem()
+    if problem:
+        return _health(503, {"status": "unavailable", "detail": problem}, {"Retry-After": "5"})
+    return _health(200, {"status": "ok"})
+
+
+def _health(status: int, body: dict[str, str], more: dict[str, str] | None = None) -> Health:
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store", **(more or {})}
+    return Health(status, json.dumps(body).encode() + b"\n", headers)

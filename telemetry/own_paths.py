@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from telemetry import settings
-from telemetry.health import readiness
+from telemetry import health, settings
 from telemetry.metrics import exposition
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -25,9 +23,11 @@ def view_of(request: HttpRequest) -> View | None:
 
 def answer(view: View, request: HttpRequest) -> HttpResponse:
     if request.method not in {"GET", "HEAD"}:
-        return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
+        refused = {"Allow": "GET, HEAD", "X-Content-Type-Options": "nosniff"}
+        return HttpResponse(status=405, headers=refused)
     response = view(request)
     response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Length"] = str(len(response.content))
     if request.method == "HEAD":
         # Servers drop the body that they may not send; gunicorn 27 warns of it.
@@ -45,22 +45,15 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def live(_request: HttpRequest) -> HttpResponse:
-    """The process is up. Touches nothing."""
-    return _json(200, {"status": "ok"})
+    return _health(health.live())
 
 
 def ready(_request: HttpRequest) -> HttpResponse:
-    """The database answers and its migrations are applied."""
-    problem = readiness.problem()
-    if problem:
-        response = _json(503, {"status": "unavailable", "detail": problem})
-        response.headers["Retry-After"] = "5"
-        return response
-    return _json(200, {"status": "ok"})
+    return _health(health.ready())
 
 
-def _json(status: int, body: dict[str, str]) -> HttpResponse:
-    return HttpResponse(json.dumps(body) + "\n", status=status, content_type="application/json")
+def _health(found: health.Health) -> HttpResponse:
+    return HttpResponse(found.body, status=found.status, headers=found.headers)
 
 
 _VIEWS: dict[str, View] = {"metrics": metrics, "live": live, "ready": ready}

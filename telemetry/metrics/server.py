@@ -1,4 +1,7 @@
-"""The metrics-only port: the same scrape as ``/metrics``, where no proxy leads to."""
+"""The metrics-only port: the same scrape as ``/metrics``, where no proxy leads to.
+
+It answers ``/health/*`` as well, by threads of its own: a health check does not wait for a request.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,14 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 
+from telemetry import health, settings
 from telemetry.context import Operation, current
 from telemetry.metrics import exposition
 from telemetry.settings import OTEL_EXPORTER_PROMETHEUS_HOST, metrics_port
 
 logger = logging.getLogger(__name__)
+
+_HEALTH = {"live": health.live, "ready": health.ready}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -24,16 +30,22 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10
 
     def do_GET(self) -> None:
-        if self.path.partition("?")[0] not in {"/", "/metrics"}:
+        path = self.path.partition("?")[0]
+        name = settings.get().own_paths.get(path)
+        if name in _HEALTH:
+            found = _HEALTH[name]()
+            self._answer(found.status, found.body, found.headers)
+            return
+        if path != "/" and name != "metrics":
             self._answer(404, b"metrics are at /metrics\n", {"Content-Type": "text/plain"})
             return
         if not exposition.allowed(self.headers.get("Authorization", "")):
             self._answer(401, b"", {"WWW-Authenticate": "Bearer"})
             return
-        found = exposition.scrape(
+        scrape = exposition.scrape(
             self.headers.get("Accept", ""), self.headers.get("Accept-Encoding", "")
         )
-        self._answer(200, found.body, found.headers)
+        self._answer(200, scrape.body, scrape.headers)
 
     do_HEAD = do_GET  # noqa: N815  the name that http.server calls
 
@@ -41,6 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
+        self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":

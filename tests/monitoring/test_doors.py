@@ -101,7 +101,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]
             stack.notifications(layout),
             stack.alertmanager(layout, config / "alertmanager/alertmanager.yml"),
             stack.prometheus(layout, config / "prometheus/prometheus.yml", SPEED),
-            proxy(layout, folder / "proxy", ports, api.port),
+            proxy(layout, folder / "proxy", ports, api),
         ]
         for part in parts[2:4]:
             part.command.append(f"--web.config.file={folder / part.name / 'web.yml'}")
@@ -119,7 +119,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]
         api.stop()
 
 
-def proxy(layout: Layout, secrets: Path, ports: dict[str, int], api: int) -> Part:
+def proxy(layout: Layout, secrets: Path, ports: dict[str, int], api: Server) -> Part:
     program = find("caddy")
     command = [str(program), "run", "--config", str(HERE / "production/Caddyfile")]
     environment = {
@@ -129,7 +129,8 @@ def proxy(layout: Layout, secrets: Path, ports: dict[str, int], api: int) -> Par
         "PROXY_GRAFANA_PORT": str(ports["grafana"]),
         "PROXY_JAEGER_PORT": str(ports["jaeger"]),
         "PROXY_HEALTH_PORT": str(ports["health"]),
-        "PROXY_API": f"127.0.0.1:{api}",
+        "PROXY_API": f"127.0.0.1:{api.port}",
+        "PROXY_API_HEALTH_PORT": str(api.metrics_port),
         "PROXY_JAEGER": layout.address("JAEGER_QUERY_PORT"),
     }
     health = f"http://127.0.0.1:{ports['health']}/health"

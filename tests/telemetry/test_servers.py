@@ -278,3 +278,33 @@ def test_counters_survive_the_death_of_a_worker(server: Server) -> None:
     assert counted(server, "http_requests_total", **labels) >= before
     assert counted(server, "process_cpu_seconds_total") >= cpu
     assert counted(server, "process_workers") == WORKERS[server.name]
+
+
+def test_the_metrics_only_port_answers_about_health(server: Server) -> None:
+    def get(path: str, method: str = "GET") -> requests.Response:
+        url = f"http://127.0.0.1:{server.metrics_port}{path}"
+        return requests.request(method, url, timeout=10)
+
+    def there() -> bool:
+        with suppress(requests.ConnectionError):
+            return get("/health/live").ok
+        return False
+
+    poll(there, 30, "the metrics-only port is not there")
+
+    for path in ("/health/live", "/health/ready"):
+        own, other = get(path), server.get(path)
+        assert (own.status_code, own.json()) == (200, {"status": "ok"})
+        assert (other.status_code, other.json()) == (200, {"status": "ok"})
+        for answer in (own, other):
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Content-Type"] == "application/json"
+        assert get(path, "HEAD").content == b""
+    assert get("/health/").status_code == 404
+
+
+def test_every_answer_of_telemetry_is_nosniff(server: Server) -> None:
+    for path in ("/metrics", "/health/live", "/health/ready"):
+        for method in ("GET", "HEAD", "POST"):
+            answer = requests.request(method, server.url(path), timeout=10)
+            assert answer.headers["X-Content-Type-Options"] == "nosniff", (method, path)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 import requests
+import yaml
 
 from scripts.local import runs
 from scripts.local.layout import PORTS, ROOT
@@ -127,7 +129,38 @@ def test_alerts_without_either_fails(whole: Whole) -> None:
 
 
 @pytest.fixture
-def firing(whole: Whole) -> Iterator[str]:
+def own_inhibition(whole: Whole) -> Iterator[None]:
+    """A rule of somebody's own; the shipped configuration inhibits nothing."""
+    stack = whole.system.stack
+    assert stack is not None
+    process = stack.parts["alertmanager"].process
+    assert process is not None
+    file = whole.layout.folder / "config/alertmanager/alertmanager.yml"
+    shipped = file.read_text()
+    rule = {
+        "source_matchers": ['severity="critical"', 'service="test"'],
+        "target_matchers": ['severity="warning"', 'service="test"'],
+        "equal": ["service", "instance"],
+    }
+    log = whole.layout.logs / "alertmanager.log"
+
+    def load(text: str) -> None:
+        loaded = log.read_text().count("Completed loading of configuration file")
+        file.write_text(text)
+        process.send_signal(signal.SIGHUP)
+        poll(
+            lambda: log.read_text().count("Completed loading of configuration file") > loaded,
+            10,
+            "Alertmanager did not reload",
+        )
+
+    load(yaml.safe_dump(yaml.safe_load(shipped) | {"inhibit_rules": [rule]}))
+    yield
+    load(shipped)
+
+
+@pytest.fixture
+def firing(whole: Whole, own_inhibition: None) -> Iterator[str]:
     """Alerts of a made-up service at Alertmanager: a warning, and a critical one over it."""
     url = whole.layout.url("ALERTMANAGER_PORT", "/api/v2/alerts")
     alerts = [

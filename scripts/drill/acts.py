@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import requests
 
 from scripts.drill.fault import Act
@@ -79,29 +80,69 @@ def token_gone(it: Field) -> None:
     one_up(it)
 
 
+def one_hangs_and_comes_back(it: Field) -> None:
+    """The second instance takes connections and answers none, until a scrape of it fails."""
+    _signal_second(it, signal.SIGSTOP)
+    try:
+        poll(lambda: _health(it) == "down", 10, lambda: "its scrape does not fail")
+    finally:
+        _signal_second(it, signal.SIGCONT)
+    poll(lambda: _health(it) == "up", 10, lambda: "its scrape is not answered again")
+
+
+def one_hangs(times: int) -> Act:
+    """Again and again, never as long as an alert about a target that is down waits."""
+
+    def act(it: Field) -> None:
+        for _ in range(times):
+            one_hangs_and_comes_back(it)
+
+    return act
+
+
+def one_is_replaced(it: Field) -> None:
+    """A new master process takes over the second instance's port before the old one stops, so that
+    no scrape fails."""
+    old = _part(it.second)
+    it.second = it.start_second_beside()
+    old.stop()
+
+
+def one_is_replaced_again_and_again(times: int) -> Act:
+    def act(it: Field) -> None:
+        for _ in range(times):
+            one_is_replaced(it)
+            time.sleep(2 * it.scrape)
+
+    return act
+
+
+def one_without_database(it: Field) -> None:
+    """The second instance is started again with the address of a database that is not there."""
+    one_down(it)
+    address = f"postgresql://nobody@127.0.0.1:{free_port()}/expenses"
+    it.second = it.start_second(ready="/health/live", DATABASE_URL=address)
+
+
+def _signal_second(it: Field, number: signal.Signals) -> None:
+    process = _part(it.second).process
+    assert process is not None
+    for pid in (process.pid, *processes.children(process.pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _health(it: Field) -> str:
+    """What Prometheus' last scrape of the second instance says."""
+    targets = it.prometheus("targets", state="active")["activeTargets"]
+    second = it.instance(second=True)
+    return next((t["health"] for t in targets if t["labels"]["instance"] == second), "unknown")
+
+
 def kill_worker(it: Field) -> None:
     for worker in it.workers()[:1]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker, signal.SIGKILL)
-
-
-def kill_workers(times: int) -> Act:
-    """One after the other, each when the one before was replaced."""
-
-    def act(it: Field) -> None:
-        before = set(it.workers())
-        number = len(before)
-
-        def replaced() -> bool:
-            now = set(it.workers())
-            return bool(now - before) and len(now) >= number
-
-        for _ in range(times):
-            before = set(it.workers())
-            kill_worker(it)
-            poll(replaced, 20, lambda: "gunicorn does not replace a killed worker")
-
-    return act
 
 
 def leak_memory(above: float) -> Act:
@@ -166,6 +207,41 @@ def leak_connections(it: Field) -> None:
         if empty == _EMPTY_ANSWERS:
             return
     raise RuntimeError("the pools of the first instance do not get empty")
+
+
+def freeze_database(it: Field) -> None:
+    """No process of PostgreSQL runs; its connections stay open (SIGSTOP)."""
+    _signal_database(it, signal.SIGSTOP)
+
+
+def thaw_database(it: Field) -> None:
+    _signal_database(it, signal.SIGCONT)
+
+
+def _signal_database(it: Field, number: signal.Signals) -> None:
+    assert it.database is not None
+    assert it.database.process is not None
+    server = it.database.process.pid
+    for pid in (server, *processes.children(server)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def lock_table(it: Field) -> None:
+    """As a migration or a careless session does: its transaction stays open."""
+    assert it.database is not None
+    it.locking = psycopg.connect(it.database.url())
+    it.locking.execute("LOCK TABLE expenses_expense IN ACCESS EXCLUSIVE MODE")
+
+
+def unlock_table(it: Field) -> None:
+    assert it.locking is not None
+    it.locking.close()
+
+
+def spoil_tokens(it: Field) -> None:
+    """As after a wrong migration: no token that a client has is known."""
+    it.sql("UPDATE knox_authtoken SET digest = reverse(digest)")
 
 
 def rename_table_away(it: Field) -> None:

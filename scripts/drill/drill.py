@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from scripts.drill import judge, panels, series
-from scripts.drill.fault import RULES, Fault
+from scripts.drill.fault import Fault
 from scripts.drill.field import Field, poll
 from scripts.drill.watch import watched
 
@@ -73,7 +73,7 @@ def drill(it: Field, fault: Fault) -> Result:
                 lambda: f"{fault.alert} does not end",
             )
             result.resolved = time.monotonic() - over
-            if result.notifications and not _held_back(fault, seen):
+            if result.notifications:
                 judge.told_of_the_end(it, fault, since)
         except RuntimeError as error:
             result.problems.append(str(error))
@@ -143,15 +143,4 @@ def _is_over(it: Field, fault: Fault) -> bool:
         return False
     return not fault.told or all(
         alert["endsAt"] <= datetime.now(UTC).isoformat() for alert in it.told().get(fault.alert, [])
-    )
-
-
-def _held_back(fault: Fault, seen: dict[str, list[str]]) -> bool:
-    """Whether something critical of the same service held the warning back, its end included."""
-    own = RULES[fault.alert]["labels"]
-    return own["severity"] == "warning" and any(
-        severity == "critical"
-        and name in RULES
-        and RULES[name]["labels"]["service"] == own["service"]
-        for name, (severity, _summary) in seen.items()
     )

@@ -42,9 +42,11 @@ class Fault:
     every: float = 30.0
     end: Act = nothing
     companions: Companions = field(default_factory=lambda: MappingProxyType({}))
+    #: Seconds of full-length time that the rule looks back over before its ``for`` begins.
+    window: float = 0.0
     #: Seconds, not compressed, until the service itself shows the fault.
     lag: float = 0.0
-    #: Why there is a lag.
+    #: Why there is a window or a lag.
     because: str = ""
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     #: Part of what Prometheus says of its targets (``lastError``) while the alert fires.
@@ -64,13 +66,18 @@ class Fault:
 
         Two scrapes, because a rate needs two samples, and an evaluation, which is as often.
         """
-        return self.hold / speed + 2 * scrape + scrape + self.lag
+        return (self.hold + self.window) / speed + 2 * scrape + scrape + self.lag
 
     @property
     def most_told(self) -> int:
-        """Most notifications that name the alert: one, and one more where others of its group,
-        which is service and severity, may join it."""
+        """Most notifications that name the alert: one, and one more where others may join it.
+
+        A group of warnings is a service's; one of critical alerts is an alert's, whose instances
+        share it.
+        """
         own = RULES[self.alert]["labels"]
+        if own["severity"] == "critical":
+            return 2 if "instance" in ALERT_BY_NAME[self.alert].variables else 1
         joins = any(
             all(RULES[name]["labels"][label] == own[label] for label in ("service", "severity"))
             for name in self.companions.keys() - {self.alert}

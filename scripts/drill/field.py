@@ -63,6 +63,8 @@ class Field(System):
         self.load: Load | None = None
         self.session = requests.Session()
         self.garbage: ThreadingHTTPServer | None = None
+        #: A session that holds a lock.
+        self.locking: psycopg.Connection[Any] | None = None
 
     # The start
 
@@ -88,18 +90,34 @@ class Field(System):
         self.rates_proxy = Proxy(self.layout.port("RATES_PORT"), self.rates_behind)
         return Layout(self.layout.folder, self.layout.ports | {"RATES_PORT": self.rates_behind})
 
-    def start_second(self, **variables: str) -> Part:
+    def start_second(self, *, ready: str = "/health/ready", **variables: str) -> Part:
         """The second instance, with variables of its own."""
         part = self._second(**variables)
+        part.ready = self.url(ready, second=True)
         part.start()
         if not part.wait_until_ready(30):
             raise RuntimeError(f"the second instance did not start: {part.last_words()}")
         return part
 
+    def start_second_beside(self) -> Part:
+        """Another one on the same port, beside the one that runs."""
+        part = self._second()
+        part.start()
+        process = part.process
+        assert process is not None
+        # Either may answer a request now: its workers say that it is there.
+        poll(
+            lambda: len(processes.children(process.pid)) >= 2,
+            30,
+            lambda: f"a second master did not start: {part.last_words()}",
+        )
+        return part
+
     def _second(self, **variables: str) -> Part:
         part = service(self.second_layout, self.proxied, self.secrets)
         part.name, part.log = "api-2", self.layout.logs / "api-2.log"
-        part.environment |= {"PROMETHEUS_PORT": "0", **variables}
+        options = {"PROMETHEUS_PORT": "0", "GUNICORN_CMD_ARGS": "--reuse-port"}
+        part.environment |= {**options, **variables}
         return part
 
     def stop(self) -> None:

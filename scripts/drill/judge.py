@@ -84,18 +84,13 @@ def _targets_problems(it: Field, fault: Fault) -> list[str]:
 
 
 def notifications(it: Field, fault: Fault, since: float) -> tuple[int, list[str]]:
-    """How often somebody was told of the alert while it fired, and what is wrong with that; an
-    inhibited alert is part of another's news."""
+    """How often somebody was told of the alert while it fired, and what is wrong with that."""
 
     def told() -> list[dict[str, Any]]:
         return _about(it, fault, since, "firing")
 
-    def inhibited() -> bool:
-        alerts = it.told().get(fault.alert, [])
-        return bool(alerts) and all(alert["status"]["inhibitedBy"] for alert in alerts)
-
     # Who joins a group that was told of already waits for the group's next turn.
-    poll(lambda: told() or inhibited(), _turn(it), lambda: "nobody was told")
+    poll(told, _turn(it), lambda: "nobody was told")
     found = told()
     wanted = _receiver(RULES[fault.alert]["labels"])
     problems = [

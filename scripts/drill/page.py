@@ -1,6 +1,7 @@
 """The faults, and the last full results of ``make drill`` and ``make quiet``, in the docs.
 
     python -m scripts.drill.page drill.json full-length.json quiet.json
+    python -m scripts.drill.page        # the tables of the code alone; the results stay
 
 The second file is a drill with ``FACTOR=1``.
 """
@@ -8,33 +9,46 @@ The second file is a drill with ``FACTOR=1``.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from scripts.drill.fault import RULES
+from scripts.drill.fault import RULES, Fault
 from scripts.drill.faults import FAULTS
 from scripts.drill.quiet import EXPECTED
 from scripts.local.layout import ROOT
 
 PAGE = ROOT / "docs/drills.md"
+RESULTS = "## Last results"
 #: What stands after it in the page is written anew.
 MARK = "<!-- written by: python -m scripts.drill.page drill.json full-length.json quiet.json -->"
 
 
 def faults() -> str:
-    """Every fault, the alert that must come, and what more time than usual it may take."""
+    """Every fault, the alert that must come, and what more time than usual it may take.
+
+    Minutes are of full length, seconds are the service's own and never compressed.
+    """
     lines = [
-        "| fault | what is done | alert | severity | more time, because |",
-        "|---|---|---|---|---|",
+        "| fault | what is done | alert | severity | moves | more time, because |",
+        "|---|---|---|---|---|---|",
     ]
     for fault in FAULTS:
-        why = f"{fault.lag:g} s: {fault.because}" if fault.lag else "-"
+        more = [f"{fault.window / 60:g} min"] if fault.window else []
+        more += [f"{fault.lag:g} s"] if fault.lag else []
+        why = f"{' and '.join(more)}: {fault.because}" if more else "-"
         lines.append(
             f"| `{fault.name}` | {fault.what} | {fault.alert} "
-            f"| {RULES[fault.alert]['labels']['severity']} | {why} |"
+            f"| {RULES[fault.alert]['labels']['severity']} | {_moves(fault)} | {why} |"
         )
     return "\n".join(lines)
+
+
+def _moves(fault: Fault) -> str:
+    """The names of the series that must be at rest before the fault, or why there is none."""
+    names = dict.fromkeys(f"`{each.name}`" for each in fault.moves)
+    return ", ".join(names) or f"none: {fault.moves_nothing}"
 
 
 def companions() -> str:
@@ -90,21 +104,29 @@ def hour(quiet: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def tables() -> str:
+    """What the code says, without any result."""
+    rule = "From a fault's beginning until its alert is over nothing else may fire but these."
+    return f"## The faults\n\n{faults()}\n\n## Expected companions\n\n{rule}\n\n{companions()}"
+
+
+def not_run(results: str) -> str:
+    """Faults without a row in the tables of results, as a sentence; empty where there is none."""
+    rows = set(re.findall(r"^\| `([a-z-]+)` ", results, re.MULTILINE))
+    missing = [f"`{fault.name}`" for fault in FAULTS if fault.name not in rows]
+    return f"Added since, and without a result here: {', '.join(missing)}.\n\n" if missing else ""
+
+
 def content(drill: dict[str, Any], full_length: dict[str, Any], quiet: dict[str, Any]) -> str:
     return "\n\n".join(
         [
-            "## The faults",
-            faults(),
-            "## Expected companions",
-            "From a fault's beginning until its alert is over nothing else may fire but these.",
-            companions(),
-            "## Last results",
+            tables(),
+            RESULTS,
             f"{drill['machine']}; factor {drill['factor']:g}. Seconds as measured, in brackets "
             "minutes at full length.",
             times(drill),
             "Told is the number of notifications that named the alert while it fired: 0 where "
-            "something critical of the\nsame service held the warning back, or where Alertmanager "
-            "was away.",
+            "Alertmanager was away.",
             f"At full length ({full_length['machine']}; factor {full_length['factor']:g}):",
             times(full_length),
             "## The last quiet hour",
@@ -119,12 +141,16 @@ def content(drill: dict[str, Any], full_length: dict[str, Any], quiet: dict[str,
 
 
 def main() -> int:
-    if len(sys.argv) != 4:
+    if len(sys.argv) not in {1, 4}:
         print(__doc__)
         return 2
-    drill, full_length, quiet = (json.loads(Path(name).read_text()) for name in sys.argv[1:])
-    head = PAGE.read_text().partition(MARK)[0]
-    PAGE.write_text(f"{head}{MARK}\n\n{content(drill, full_length, quiet)}\n")
+    head, _, old = PAGE.read_text().partition(MARK)
+    if len(sys.argv) == 1:
+        results = re.sub(r"^Added since, .*\n\n", "", old.partition(RESULTS)[2].lstrip())
+        text = f"{tables()}\n\n{RESULTS}\n\n{not_run(results)}{results.rstrip()}"
+    else:
+        text = content(*(json.loads(Path(name).read_text()) for name in sys.argv[1:]))
+    PAGE.write_text(f"{head}{MARK}\n\n{text}\n")
     return 0
 
 

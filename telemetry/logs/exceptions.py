@@ -36,15 +36,7 @@ def message_of(error: BaseException) -> str:
     return mask_text(without_detail(text))
 
 
-class ExceptionFields(dict[str, Any]):
-    """The fields of an exception, and the exception: handlers of others take that."""
-
-    def __init__(self, fields: dict[str, Any], error: BaseException) -> None:
-        super().__init__(fields)
-        self.error = error
-
-
-def fields_of(error: BaseException) -> ExceptionFields:
+def fields_of(error: BaseException) -> dict[str, Any]:
     """Return ``type``, ``message`` and ``frames`` (the innermost last) of an exception.
 
     Where it has them also ``notes``, a list of texts; ``exceptions``, the members of a group; and
@@ -59,7 +51,7 @@ def fields_of(error: BaseException) -> ExceptionFields:
     with suppress(Exception):
         # Slots, a __setattr__ of its own: then it is told twice.
         setattr(error, _TOLD, True)
-    return ExceptionFields(found, error)
+    return found
 
 
 class _Description:

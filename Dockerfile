@@ -1,20 +1,35 @@
 # The service as an image: dependencies by hash, static files collected, no root at run time.
 FROM python:3.13.9-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-RUN python -m venv /venv
-COPY requirements/base.txt /requirements.txt
-RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt
+COPY requirements/base.txt requirements/sbom.txt /requirements/
+# Without pip: nothing is installed at run time.
+RUN python -m venv --without-pip /venv \
+ && python -m pip --python /venv/bin/python install --quiet --require-hashes -r /requirements/base.txt \
+ # Sources of scripts and of translations: what is made of them is there.
+ && find /venv \( -name '*.map' -o -name '*.po' \) -delete
+# What the image holds, as CycloneDX.
+RUN python -m venv --without-pip /sbom \
+ && python -m pip --python /sbom/bin/python install --quiet --require-hashes -r /requirements/sbom.txt \
+ && /sbom/bin/cyclonedx-py environment --output-format JSON --output-file /sbom.cdx.json /venv/bin/python
 
 FROM python:3.13.9-slim
-RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin app
+# The base image's own package manager, wherever it has it.
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/site-packages/pip* /usr/local/lib/python3.*/ensurepip \
+        /usr/bin/pip* /usr/lib/python3/dist-packages/pip* /usr/lib/python3.*/ensurepip \
+ && useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin app
 COPY --from=build /venv /venv
 WORKDIR /app
+COPY --from=build /sbom.cdx.json ./
 COPY manage.py ./
 COPY config config
 COPY expenses expenses
 COPY telemetry telemetry
 ARG BUILD_VERSION=unknown
 ARG BUILD_COMMIT=unknown
+LABEL org.opencontainers.image.title="expense-tracker-api" \
+      org.opencontainers.image.description="An expense service whose every request can be seen" \
+      org.opencontainers.image.version=$BUILD_VERSION \
+      org.opencontainers.image.revision=$BUILD_COMMIT
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     BUILD_VERSION=$BUILD_VERSION \

@@ -12,3 +12,4 @@ compile() {
 compile requirements/dev.in -o requirements/dev.txt "$@"
 compile requirements/base.in -c requirements/dev.txt -o requirements/base.txt "$@"
 compile requirements/prometheus-client-tests.in -o requirements/prometheus-client-tests.txt "$@"
+compile requirements/sbom.in -o requirements/sbom.txt "$@"

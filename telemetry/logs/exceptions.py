@@ -36,7 +36,15 @@ def message_of(error: BaseException) -> str:
     return mask_text(without_detail(text))
 
 
-def fields_of(error: BaseException) -> dict[str, Any]:
+class ExceptionFields(dict[str, Any]):
+    """The fields of an exception, and the exception: handlers of others take that."""
+
+    def __init__(self, fields: dict[str, Any], error: BaseException) -> None:
+        super().__init__(fields)
+        self.error = error
+
+
+def fields_of(error: BaseException) -> ExceptionFields:
     """Return ``type``, ``message`` and ``frames`` (the innermost last) of an exception.
 
     Where it has them also ``notes``, a list of texts; ``exceptions``, the members of a group; and
@@ -51,7 +59,7 @@ def fields_of(error: BaseException) -> dict[str, Any]:
     with suppress(Exception):
         # Slots, a __setattr__ of its own: then it is told twice.
         setattr(error, _TOLD, True)
-    return found
+    return ExceptionFields(found, error)
 
 
 class _Description:

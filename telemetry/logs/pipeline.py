@@ -142,7 +142,7 @@ def configure(logging_settings: dict[str, Any] | None = None) -> LineHandler:
         structlog.stdlib.filter_by_level,
         *_SHARED,
         processors.add_arguments,
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        processors.as_record,
     ]
     structlog.configure(
         processors=configured,

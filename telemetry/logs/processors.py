@@ -12,8 +12,8 @@ import structlog
 from opentelemetry import trace
 
 from telemetry.context import Operation, current
-from telemetry.logs.exceptions import fields_of
-from telemetry.logs.masking import MASKED, is_secret
+from telemetry.logs.exceptions import ExceptionFields, fields_of
+from telemetry.logs.masking import MASKED, is_secret, mask_text
 from telemetry.logs.shapes import mask, name_of
 
 Event = MutableMapping[str, Any]
@@ -122,6 +122,38 @@ def add_arguments(_logger: Any, _method: str, event: Event) -> Event:
         except Exception:  # noqa: BLE001  whatever the arguments' own code raises
             event["arguments"] = list(given)
     return event
+
+
+class EventMessage(dict[str, Any]):
+    """An event as the message of a record. Other handlers than ours ask for its text.
+
+    Sentry's, Django's mail to administrators and files of a project's own would show the dict.
+    """
+
+    def __str__(self) -> str:
+        return mask_text(str(self.get("event", "")))
+
+
+def as_record(logger: Any, method: str, event: Event) -> tuple[tuple[EventMessage], dict[str, Any]]:
+    """Hand an event to Python's logging, as structlog's ``wrap_for_formatter`` does.
+
+    The record has the exception of the event as well: handlers of others show it, and Sentry knows
+    by it that it has an event of that exception already.
+    """
+    options: dict[str, Any] = {"extra": {"_logger": logger, "_name": method}}
+    if (error := _error_of(event)) is not None:
+        options["exc_info"] = (type(error), error, error.__traceback__)
+    return (EventMessage(event),), options
+
+
+def _error_of(event: Event) -> BaseException | None:
+    given = event.get("exc_info")
+    if given is True:
+        given = sys.exc_info()
+    error = given[1] if isinstance(given, tuple) and len(given) > 1 else given
+    if error is None and isinstance(told := event.get("exception"), ExceptionFields):
+        error = told.error
+    return error if isinstance(error, BaseException) else None
 
 
 def add_exception(_logger: Any, _method: str, event: Event) -> Event:

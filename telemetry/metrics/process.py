@@ -17,10 +17,17 @@ _TRIES = 5
 def measure(instance: Instance) -> Iterator[tuple[Metric[Any], float]]:
     """What is cheap to read at a scrape: a few small files for each process."""
     found = _all_processes(instance.master)
-    if not found:
-        return
-    yield definitions.PROCESS_CPU, _cpu_seconds(found.values())
-    started = processes.boot_time() + found[instance.master].start_ticks / processes.TICKS
+    if found:
+        yield definitions.PROCESS_CPU, _cpu_seconds(found.values())
+        started = processes.boot_time() + found[instance.master].start_ticks / processes.TICKS
+    else:
+        # The master has another user, and `/proc` shows this one's processes alone (hidepid). CPU
+        # time is left out: without the master's it would fall when a worker ends.
+        workers = {pid: processes.stat(pid) for pid in instance.workers()}
+        found = {pid: stat for pid, stat in workers.items() if stat is not None}
+        started = instance.began_at()
+        if not found or not started:
+            return
     yield definitions.PROCESS_START_TIME, started
     yield definitions.PROCESS_OPEN_FDS, sum(map(processes.open_descriptors, found))
     yield definitions.PROCESS_MAX_FDS, sum(map(processes.allowed_descriptors, found))

@@ -24,6 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from telemetry.metrics import locks
 from telemetry.metrics.directory import (
     LONGEST,
     MAGIC,
@@ -95,6 +96,8 @@ class ValueStore:
         self._named = 0
         self._slots_file = -1
         self._names_file = -1
+        #: What the open files are, by their descriptors.
+        self._opened: dict[int, locks.Identity | None] = {}
         #: Changes with the files: who was interrupted by a fork must not go on with the old ones.
         self._generation = 0
         self._slots: dict[Series, int] = {}
@@ -294,6 +297,9 @@ class ValueStore:
             start = self._named
             if self.path is None or start == len(self.names):
                 return
+            if locks.identity(self._names_file) != self._opened.get(self._names_file):
+                # Somebody closed it; `is_lost` says so.
+                return
             generation = self._generation
             try:
                 written = os.pwrite(self._names_file, self.names[start:], start)
@@ -312,28 +318,61 @@ class ValueStore:
         """
         with self.lock:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+            before, self._opened = self._opened, {}
+            names_path = path.with_name(f"{path.name}.names")
             slots = names = -1
             try:
+                names = locks.begin(names_path)
                 slots = os.open(f"{path}.slots", flags, 0o600)
                 os.fchmod(slots, READABLE)
-                names = os.open(f"{path}.names", flags, 0o600)
-                os.fchmod(names, READABLE)
                 self._move(slots)
+                self._generation += 1
+                self._opened = {one: locks.identity(one) for one in (slots, names)}
+                self._slots_file, self._names_file = slots, names
+                self._named = 0
+                self.path = path
+                self.write_names()
+                locks.finish(names_path)
             except OSError as error:
                 self._complain(error)
+                if self.path == path:
+                    self.path = None
+                    self._slots_file = self._names_file = -1
+                self._opened = before
                 for descriptor in (slots, names):
                     if descriptor >= 0:
                         os.close(descriptor)
-                for suffix in (".slots", ".names"):
+                for made in (Path(f"{path}.slots"), locks.unfinished(names_path)):
                     with suppress(OSError):
-                        Path(f"{path}{suffix}").unlink()
+                        made.unlink()
                 return False
-            self._slots_file, self._names_file = slots, names
-            self._generation += 1
-            self._named = 0
-            self.path = path
-            self.write_names()
+            for descriptor, identity in before.items():
+                # A number that somebody closed may be another file's by now.
+                if locks.identity(descriptor) == identity:
+                    os.close(descriptor)
             return True
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """Of the names and of the slots, -1 without files."""
+        return self._names_file, self._slots_file
+
+    def is_lost(self) -> bool:
+        """Whether the files of this process are not where they were, or not open any more: a
+        cleaner of temporary files removed them, or a daemon closed all descriptors."""
+        if self.path is None:
+            return False
+        files = (f"{self.path}.slots", self._slots_file), (f"{self.path}.names", self._names_file)
+        return not all(locks.is_at(Path(path), descriptor) for path, descriptor in files)
+
+    def begin_again(self) -> None:
+        """What was counted so far is counted elsewhere: begin at 0 with the next ``open``."""
+        with self.lock:
+            gauges = {slot: self.bits[slot] for slot in self._gauges}
+            for slot in range(self.used):
+                self.bits[slot] = 0
+            for slot, value in gauges.items():
+                self.bits[slot] = value
 
     def _move(self, slots_file: int) -> None:
         """Bring the values to a file. Raises OSError when it has no room."""
@@ -380,7 +419,7 @@ class ValueStore:
         """After a fork: values of one's own that begin at 0, under the parent's names."""
         self.lock = threading.RLock()
         self._locked_for_fork = []
-        inherited = self._slots_file, self._names_file
+        inherited, self._opened = self._opened, {}
         self._generation += 1
         self.path = None
         self._slots_file = self._names_file = -1
@@ -394,8 +433,9 @@ class ValueStore:
         for free in self._free.values():
             for slot in free:
                 self.bits[slot] = UNSET_BITS
-        for descriptor in inherited:
-            if descriptor >= 0:
+        for descriptor, identity in inherited.items():
+            if locks.identity(descriptor) == identity:
+                # With it goes this process' part of the parent's lock.
                 os.close(descriptor)
         if path is not None:
             self.open(path)

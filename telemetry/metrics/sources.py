@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from telemetry import processes
-from telemetry.metrics import directory
+from telemetry.metrics import directory, locks
 from telemetry.metrics.directory import MAGIC, Exemplars, Hidden, Series, UnreadableError
 from telemetry.metrics.slots import EXEMPLAR_HEAD, NAN_BITS, UNSET_BITS, ZERO, ValueStore
 
@@ -252,24 +252,39 @@ class MemorySource(Source):
 
 
 class FileSource(Source):
-    """The two files of one process. Raises OSError when they cannot be opened."""
+    """The two files of one process, open for as long as they count: what somebody removes
+    meanwhile can still be read. Raises OSError when they cannot be opened.
 
-    def __init__(self, path: Path, pid: int, ticks: int) -> None:
+    ``names`` and ``slots`` are other paths to the same files.
+    """
+
+    def __init__(self, path: Path, pid: int, names: str = "", slots: str = "") -> None:
         super().__init__()
         self.path = path
         self.pid = pid
-        self.ticks = ticks
         self.process = str(pid)
-        self._names_file = os.open(f"{path}.names", os.O_RDONLY | os.O_CLOEXEC)
+        self._names_file = os.open(names or f"{path}.names", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self._slots_file = os.open(f"{path}.slots", os.O_RDONLY | os.O_CLOEXEC)
+            self._slots_file = os.open(slots or f"{path}.slots", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             os.close(self._names_file)
             raise
 
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """Of the names and of the slots."""
+        return self._names_file, self._slots_file
+
+    def is_there(self) -> bool:
+        """Whether both files are still in their folder."""
+        return all(
+            locks.is_at(Path(f"{self.path}{suffix}"), descriptor)
+            for suffix, descriptor in zip((".names", ".slots"), self.descriptors, strict=True)
+        )
+
     def look(self) -> None:
         """See whether the process still runs."""
-        self.alive = self.alive and processes.is_same(self.pid, self.ticks)
+        self.alive = self.alive and locks.is_held(self._names_file, self.pid)
 
     def _names(self, offset: int) -> bytes:
         size = os.fstat(self._names_file).st_size
@@ -295,8 +310,15 @@ class RemainderSource(Source):
         super().__init__()
         self.alive = False
         #: Names of processes whose files are in here, and may still be in the folder.
+        self.folded_in_order: list[str] = []
         self.folded: set[str] = set()
+        #: Grows each time that the remainder is written.
+        self.generation = 0
         self._records = data[len(MAGIC) :]
+        with suppress(UnreadableError, TypeError, ValueError, KeyError):
+            for _, record in directory.records(self._records):
+                self._read_head(record)
+                break
         self._kept = array("d", [0.0])
         self._copy = b""
         self._columns: dict[int, tuple[float, ...]] = {}
@@ -306,7 +328,6 @@ class RemainderSource(Source):
         try:
             for _, record in directory.records(records):
                 if isinstance(record, dict):
-                    self.folded = set(record["folded"])
                     continue
                 *named, numbers = record
                 slot, series = directory.series_of([len(self._kept), *named])
@@ -316,6 +337,11 @@ class RemainderSource(Source):
                 yield slot, series
         except (UnreadableError, TypeError, ValueError, KeyError):
             unreadable(self)
+
+    def _read_head(self, record: Any) -> None:
+        self.generation = int(record["generation"])
+        self.folded_in_order = list(map(str, record["folded"]))
+        self.folded = set(self.folded_in_order)
 
     def _values(self, size: int) -> bytes:
         # One object as long as it is the same: its hash is computed once.
@@ -331,8 +357,19 @@ class RemainderSource(Source):
         return self._columns[kind]
 
 
-def remainder_bytes(folded: set[str], series: Iterator[tuple[Series, list[float]]]) -> bytes:
+def generation_of(descriptor: int) -> int:
+    """How often the remainder was written before an open one, -1 where it cannot be read."""
+    with suppress(OSError, UnreadableError, TypeError, ValueError, KeyError):
+        # The first record names some processes.
+        for _, record in directory.records(os.pread(descriptor, 1 << 16, 0), len(MAGIC)):
+            return int(record["generation"])
+    return -1
+
+
+def remainder_bytes(
+    folded: list[str], generation: int, series: Iterator[tuple[Series, list[float]]]
+) -> bytes:
     """The file that :class:`RemainderSource` reads."""
-    parts = [MAGIC, directory.frame({"folded": sorted(folded)})]
+    parts = [MAGIC, directory.frame({"folded": folded, "generation": generation})]
     parts += [directory.frame([*one, numbers]) for one, numbers in series]
     return b"".join(parts)

@@ -7,13 +7,17 @@ recognised and removed. A process that stands alone needs no folder.
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import hashlib
 import logging
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -23,16 +27,24 @@ from prometheus_client.registry import REGISTRY
 
 from telemetry import processes
 from telemetry.environment import WrongEnvironmentError
-from telemetry.metrics import folding, values
-from telemetry.metrics.reader import Reader
+from telemetry.metrics import folding, locks, values
+from telemetry.metrics.reader import Reader, parse_name
 from telemetry.metrics.slots import store
+from telemetry.metrics.sources import FileSource
 from telemetry.settings import PROMETHEUS_MULTIPROC_DIR
 
 logger = logging.getLogger(__name__)
 
-_FOLDER_NAME = re.compile(r"instance-(\d+)-(\d+)")
+_FOLDER_NAME = re.compile(r"instance-(\d+)-(\d+)(?:-([0-9a-f]+))?")
 _ALIVE = "alive"
-_WORKER_NAME = re.compile(r"worker-(\d+)-(\d+)")
+_WORKER_NAME = re.compile(r"worker-(\d+)-[0-9a-z]+")
+#: What was interrupted in the middle of being made or removed.
+_UNFINISHED = re.compile(r"(new|removed)-[0-9a-f]+")
+#: Seconds after which such a folder is removed.
+_UNFINISHED_STAYS = 60
+_TRIES = 10
+#: Written when files were removed by somebody else and came back: one process of many says so.
+_RESTORED = "restored"
 
 
 class Instance:
@@ -45,11 +57,16 @@ class Instance:
         self._lock_file: int | None = None
         #: Keeps the folder from being taken for a dead one's.
         self._alive_file: int | None = None
+        #: The lock of a worker.
+        self._worker_file: int | None = None
+        self._worker_path: Path | None = None
         self._reader: Reader | None = None
+        #: Of the process that this one was forked from.
+        self._parents: FileSource | None = None
 
     def _own_path(self, folder: Path) -> Path:
-        pid = os.getpid()
-        return folder / f"process-{pid}-{processes.start_ticks(pid)}"
+        # Process ids come again, in another container with the same folder at the same moment.
+        return folder / f"process-{os.getpid()}-{secrets.token_hex(8)}"
 
     def share(self, master: int) -> None:
         """Keep values in files shared by the children of ``master``.
@@ -59,37 +76,26 @@ class Instance:
         if self.folder is not None and self.master == master:
             return
         parent = parent_folder()
-        folder = parent / f"instance-{master}-{processes.start_ticks(master)}"
+        ticks = processes.start_ticks(master)
+        folder = parent / "-".join(["instance", str(master), str(ticks), *place()])
         try:
             parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             remove_dead(parent)
-            folder.mkdir(mode=0o700, exist_ok=True)
+            held = _enter(folder)
         except OSError as error:
             raise WrongEnvironmentError(
                 PROMETHEUS_MULTIPROC_DIR.name,
                 f"must name a folder that can be written: {error.strerror}: {parent}",
             ) from None
-        owner = folder.lstat()
-        if owner.st_uid != os.getuid() or not stat.S_ISDIR(owner.st_mode):
-            # The folder for temporary files is everybody's: somebody may have laid a trap there.
-            raise WrongEnvironmentError(
-                PROMETHEUS_MULTIPROC_DIR.name, f"must name a folder of one's own, not {folder}"
-            )
         self.master = master
         self.folder = folder
         self._reader = None
-        self._hold(folder)
-        store.open(self._own_path(folder))
-        store.tell()
-
-    def _hold(self, folder: Path) -> None:
-        """Hold a lock that all processes of the instance share, as forked children do by birth."""
         if self._alive_file is not None:
             os.close(self._alive_file)
-            self._alive_file = None
-        with suppress(OSError):
-            self._alive_file = folding.open_lock(folder / _ALIVE)
-            fcntl.flock(self._alive_file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        #: All processes of the instance hold this lock, as forked children do by birth.
+        self._alive_file = held
+        store.open(self._own_path(folder))
+        store.tell()
 
     def give_to(self, user: int, group: int) -> None:
         """Let workers that give up root's rights share the folder of their master."""
@@ -111,13 +117,24 @@ class Instance:
                 closed[-1],
             )
 
+    def began_at(self) -> float:
+        """When the instance began, in seconds since the Unix epoch; 0 where that is unknown."""
+        with suppress(OSError, TypeError):
+            return os.fstat(self._alive_file).st_mtime  # type: ignore[arg-type]
+        return 0.0
+
     def add_worker(self) -> None:
         """Count this process among those that answer requests."""
-        if self.folder is not None:
-            # A worker that is not counted serves all the same.
-            with suppress(OSError):
-                pid = os.getpid()
-                (self.folder / f"worker-{pid}-{processes.start_ticks(pid)}").touch()
+        if self.folder is None:
+            return
+        path = self.folder / f"worker-{os.getpid()}-{secrets.token_hex(8)}"
+        # A worker that is not counted serves all the same.
+        with suppress(OSError):
+            descriptor = locks.begin(path)
+            locks.finish(path)
+            if self._worker_file is not None:
+                os.close(self._worker_file)
+            self._worker_file, self._worker_path = descriptor, path
 
     def remove_worker(self) -> None:
         """This process ends because it was asked to, and is no worker any more."""
@@ -134,8 +151,8 @@ class Instance:
         with suppress(OSError):
             for name in os.listdir(self.folder):  # noqa: PTH208  quicker
                 if named := _WORKER_NAME.fullmatch(name):
-                    pid, ticks = int(named.group(1)), int(named.group(2))
-                    if processes.is_same(pid, ticks):
+                    pid = int(named[1])
+                    if locks.is_held_at(self.folder / name, pid):
                         found.append(pid)
                     else:
                         _forget_crashed(self.folder / name)
@@ -146,9 +163,16 @@ class Instance:
 
         The first worker to ask holds a lock on a file until it dies; then another gets it.
         """
-        if self.folder is None or self._lock_file is not None:
+        if self.folder is None:
             return True
-        descriptor = folding.open_lock(self.folder / "leader")
+        path = self.folder / "leader"
+        if self._lock_file is not None:
+            if locks.is_at(path, self._lock_file):
+                return True
+            # Somebody removed it: another process may have locked a new one.
+            os.close(self._lock_file)
+            self._lock_file = None
+        descriptor = folding.open_lock(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -162,19 +186,87 @@ class Instance:
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
+        if self._worker_file is not None:
+            os.close(self._worker_file)
+            self._worker_file = self._worker_path = None
         if self._reader is not None:
             self._reader.close()
             self._reader = None
         if self.folder is None:
             self.master = os.getpid()
+        self._keep_parents_files()
         store.begin_in_child(None if self.folder is None else self._own_path(self.folder))
 
+    def _keep_parents_files(self) -> None:
+        """Keep the parent's files open: when somebody removes them, it may not be one that writes
+        them again, as a master of workers does nothing between two forks."""
+        if self._parents is not None:
+            self._parents.close()
+            self._parents = None
+        names, slots = store.descriptors
+        if store.path is not None and names >= 0:
+            # Opened again: what is inherited has a part of the parent's lock.
+            with suppress(OSError):
+                self._parents = FileSource(
+                    store.path, os.getppid(), f"/proc/self/fd/{names}", f"/proc/self/fd/{slots}"
+                )
+
     def keep_up(self) -> None:
-        """Write what found no room before: names, and the files of a worker that began without."""
-        if self.folder is not None and store.path is None:
+        """Write what found no room before, and what somebody removed from the folder."""
+        if self.folder is None:
+            return
+        restored = self._restore(self.folder)
+        if store.path is None:
             store.open(self._own_path(self.folder))
         store.write_names()
         store.tell()
+        self.reader().discover()
+        if restored and self._says_so(self.folder):
+            logger.warning(
+                "files of metrics were removed from %s by somebody else, a cleaner of temporary "
+                "files perhaps; they are written again, and no value is lost. "
+                "PROMETHEUS_MULTIPROC_DIR names another folder",
+                self.folder,
+            )
+
+    def _restore(self, folder: Path) -> bool:
+        """Write the files of this process again if they are not there; whether any was missing."""
+        missing = False
+        if self._alive_file is None or not locks.is_at(folder / _ALIVE, self._alive_file):
+            missing = True
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._alive_file is not None:
+                os.close(self._alive_file)
+                self._alive_file = None
+            self._alive_file = _share_lock(folder)
+        if store.path is not None and store.is_lost():
+            missing = True
+            lost = store.path
+            if f"{lost.name}.names" in self.reader().folded():
+                # Somebody took this process for one that had ended.
+                store.begin_again()
+            file = parse_name(f"{lost.name}.names")
+            if store.open(folder / f"{file.process}-{file.generation + 1}"):
+                for suffix in (".slots", ".names"):
+                    with suppress(OSError):
+                        Path(f"{lost}{suffix}").unlink()
+        path, descriptor = self._worker_path, self._worker_file
+        if path is not None and descriptor is not None and not locks.is_at(path, descriptor):
+            missing = True
+            self.add_worker()
+        return missing
+
+    def _says_so(self, folder: Path) -> bool:
+        """Whether this process is the one that logs it."""
+        path = folder / _RESTORED
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _UNFINISHED_STAYS:
+                path.unlink()
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except OSError:
+            return False
+        return True
 
     def reader(self) -> Reader:
         """What reads the values of all processes."""
@@ -182,12 +274,15 @@ class Instance:
             self._reader = Reader(store, self.folder)
             self._reader.count_unreadable = count_unreadable
             self._reader.fold = self.fold
+            if self._parents is not None:
+                self._reader.adopt(self._parents)
+                self._parents = None
         return self._reader
 
     def fold(self) -> None:
         """Add up what ended processes left."""
         if self.folder is not None:
-            folding.fold(self.folder, store)
+            folding.fold(self.folder, store, *self.reader().lost())
 
     def remove(self) -> None:
         """Remove the shared folder; the master calls this when it ends."""
@@ -222,31 +317,91 @@ def parent_folder() -> Path:
     return folder.parent if _FOLDER_NAME.fullmatch(folder.name) else folder
 
 
+def place() -> list[str]:
+    """Where process ids count: this boot of this machine, and the container's own ids. Nothing
+    where it cannot be known."""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+        ids = Path("/proc/self/ns/pid").stat().st_ino
+        return [hashlib.blake2s(f"{boot}{ids}".encode(), digest_size=4).hexdigest()]
+    return []
+
+
 def remove_dead(parent: Path) -> None:
-    """Remove the folders of instances whose master is gone."""
+    """Remove the folders of instances whose processes are gone."""
+    here = place()
     for folder in _instances(parent):
+        if _UNFINISHED.fullmatch(folder.name):
+            with suppress(OSError):
+                if time.time() - folder.stat().st_mtime > _UNFINISHED_STAYS:
+                    shutil.rmtree(folder, ignore_errors=True)
+            continue
         named = _FOLDER_NAME.fullmatch(folder.name)
         if named is None:
             continue
-        master, ticks = int(named.group(1)), int(named.group(2))
-        if processes.start_ticks(master) != ticks and not _is_held(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        master, ticks, where = int(named[1]), int(named[2]), named[3]
+        if where in {None, *here} and processes.is_same(master, ticks):
+            continue
+        _remove_unless_held(folder)
 
 
-def _is_held(folder: Path) -> bool:
-    """Whether a process of the instance lives: its master may be out of sight, in another container
-    that has the same folder and process ids of its own."""
+def _remove_unless_held(folder: Path) -> None:
+    """Remove the folder of an instance none of whose processes lives. They may be out of sight, in
+    another container that has the same folder and process ids of its own; their lock is not."""
     try:
         descriptor = os.open(folder / _ALIVE, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return False
+        shutil.rmtree(folder, ignore_errors=True)
+        return
     try:
+        # Who comes in now finds it locked, and afterwards another folder.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        removed = folder.with_name(f"removed-{secrets.token_hex(8)}")
+        folder.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
     except OSError:
-        return True
+        return
     finally:
         os.close(descriptor)
-    return False
+
+
+def _enter(folder: Path) -> int:
+    """Make the folder of an instance or join it; gives the lock that its processes hold.
+
+    Raises OSError. Nobody finds a folder whose lock is not held: it might be removed.
+    """
+    for _ in range(_TRIES):
+        made = folder.with_name(f"new-{secrets.token_hex(8)}")
+        if not folder.is_symlink() and not folder.exists():
+            made.mkdir(mode=0o700)
+            held = _share_lock(made)
+            try:
+                made.rename(folder)
+            except OSError:
+                # Another process of the instance was quicker.
+                os.close(held)
+                shutil.rmtree(made, ignore_errors=True)
+            else:
+                return held
+        owner = folder.lstat()
+        if owner.st_uid != os.getuid() or not stat.S_ISDIR(owner.st_mode):
+            # A folder for temporary files is everybody's: somebody may have laid a trap there.
+            raise WrongEnvironmentError(
+                PROMETHEUS_MULTIPROC_DIR.name, f"must name a folder of one's own, not {folder}"
+            )
+        held = _share_lock(folder)
+        if locks.is_at(folder / _ALIVE, held):
+            return held
+        os.close(held)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+
+def _share_lock(folder: Path) -> int:
+    descriptor = folding.open_lock(folder / _ALIVE)
+    # Where there are no locks, process ids have to do.
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return descriptor
 
 
 def _instances(parent: Path) -> Iterable[Path]:

@@ -64,7 +64,7 @@ def test_the_folder_of_an_instance_whose_master_is_out_of_sight_stays(
         signal.pause()
     assert os.read(reading, 10) == b"shared"
     (folder,) = tmp_path.iterdir()
-    monkeypatch.setattr(processes, "start_ticks", lambda _pid: 0)
+    monkeypatch.setattr(processes, "is_same", lambda _pid, _ticks: False)
 
     store.remove_dead(tmp_path)
     assert folder.exists()
@@ -109,7 +109,8 @@ def test_a_link_that_somebody_laid_in_the_folders_place_is_refused(
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     ticks = processes.start_ticks(os.getpid())
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / f"instance-{os.getpid()}-{ticks}").symlink_to(tmp_path / "elsewhere")
+    name = "-".join(["instance", str(os.getpid()), str(ticks), *store.place()])
+    (tmp_path / name).symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(WrongEnvironmentError, match="one's own"):
         store.Instance().share(os.getpid())

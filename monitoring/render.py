@@ -38,6 +38,8 @@ _OFFSET = re.compile(r"\boffset ((?:\d+(?:ms|s|m|h|d|w))+)")
 #: A rate needs some samples: no range becomes shorter than this many scrapes.
 _SCRAPES_IN_RANGE = 4
 _SHORTEST_SCRAPE = 0.5
+#: The same for a job that is scraped less often than others, because that costs something.
+_SHORTEST_SLOW_SCRAPE = 3.0
 
 
 def seconds(duration: str) -> float:
@@ -76,6 +78,7 @@ def render(
     alertmanager: str,
     jaeger_metrics: str,
     span_metrics: str | None = None,
+    probe: str | None = None,
     prometheus: str,
     notifications: str,
     speed: float = 1.0,
@@ -85,8 +88,8 @@ def render(
 ) -> None:
     """Write ``out/prometheus`` and ``out/alertmanager``.
 
-    Addresses are ``host:port``; without ``span_metrics`` nobody scrapes those. ``speed`` divides
-    every duration: intervals, ``for``, ranges.
+    Addresses are ``host:port``; without ``span_metrics`` or ``probe`` nobody scrapes it. ``speed``
+    divides every duration: intervals, ``for``, ranges.
     ``receivers`` is a file with receivers that replace those of the same name. ``secrets`` is
     Prometheus' folder of ``make production-secrets``, for doors that are locked.
     """
@@ -97,6 +100,7 @@ def render(
         "alertmanager": alertmanager,
         "jaeger": jaeger_metrics,
         "span-metrics": span_metrics,
+        "probe": probe,
         "prometheus": prometheus,
     }
     folder = out / "prometheus"
@@ -109,7 +113,12 @@ def render(
     configuration = _load(HERE / "prometheus/prometheus.yml")
     scrape = max(seconds(configuration["global"]["scrape_interval"]) / speed, _SHORTEST_SCRAPE)
     if speed != 1:
-        configuration["global"] = {name: duration(scrape) for name in configuration["global"]}
+        intervals = {"scrape_interval", "scrape_timeout", "evaluation_interval"}
+        configuration["global"] |= dict.fromkeys(intervals, duration(scrape))
+        for job in configuration["scrape_configs"]:
+            if "scrape_interval" in job:
+                slow = max(seconds(job["scrape_interval"]) / speed, _SHORTEST_SLOW_SCRAPE)
+                job |= {"scrape_interval": duration(slow), "scrape_timeout": duration(slow)}
     if secrets:
         lock_prometheus(configuration, str(secrets.resolve()))
     _write(folder / "prometheus.yml", configuration)
@@ -195,6 +204,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Derive a runnable configuration of the stack.")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--span-metrics", metavar="HOST:PORT")
+    parser.add_argument("--probe", metavar="HOST:PORT")
     for name in ("api", "alertmanager", "jaeger-metrics", "prometheus", "notifications"):
         parser.add_argument(f"--{name}", required=True, metavar="HOST:PORT")
     parser.add_argument("--speed", type=float, default=1.0)

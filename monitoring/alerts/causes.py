@@ -85,6 +85,12 @@ CAUSES: dict[str, tuple[Cause, ...]] = {
         _ALL_DOWN,
         Cause(firing("ErrorBudgetFastBurn"), ("job", "slo", "sli")),
     ),
+    # The probe speaks where nobody else does.
+    "ServiceProbeFailing": (
+        _ALL_DOWN,
+        Cause(firing("APIEndpointDown"), ("job", "instance")),
+        Cause(firing("DatabaseConnectionErrors"), ("job", "instance")),
+    ),
     "TelemetrySpansDropped": (_every_jaeger_down(),),
     "JaegerLosingSpans": (
         Cause(

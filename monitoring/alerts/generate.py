@@ -11,13 +11,14 @@ from typing import Any
 
 import yaml
 
-from monitoring.alerts import budget, dependencies, losses, recording, service, stack
+from monitoring.alerts import budget, dependencies, losses, probe, recording, service, stack
 from monitoring.alerts.alert import Alert
 from monitoring.alerts.cases import budget as budget_cases
 from monitoring.alerts.cases import causes as cause_cases
 from monitoring.alerts.cases import dependencies as dependency_cases
 from monitoring.alerts.cases import first_start
 from monitoring.alerts.cases import losses as loss_cases
+from monitoring.alerts.cases import probe as probe_cases
 from monitoring.alerts.cases import service as service_cases
 from monitoring.alerts.cases import stack as stack_cases
 from monitoring.alerts.cases.case import Case
@@ -31,6 +32,7 @@ ALERTS: dict[str, list[Alert]] = {
     "dependencies": dependencies.alerts(),
     "budget": budget.alerts(),
     "losses": losses.alerts(),
+    "probe": probe.alerts(),
     "stack": stack.alerts(),
 }
 
@@ -48,6 +50,7 @@ CASES: dict[str, tuple[int, list[str], list[Case]]] = {
     "stack": (15, ["stack"], stack_cases.cases()),
     "budget": (60, ["recording", "budget"], budget_cases.fast()),
     "budget-slow": (300, ["recording", "budget"], budget_cases.slow()),
+    "probe": (15, ["recording", *ALERTS], probe_cases.cases()),
     "causes": (15, [*ALERTS], cause_cases.cases()),
     "first-start": (15, ["recording", *ALERTS], first_start.cases()),
 }

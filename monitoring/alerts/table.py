@@ -64,7 +64,10 @@ THRESHOLDS: dict[str, Threshold] = {
     # Their values are the objectives' and the burn rates' below.
     "ErrorBudgetFastBurn": Threshold(0, "2m"),
     "ErrorBudgetSlowBurn": Threshold(0, "15m"),
+    # What a probe asks twice a minute. Longer than the alerts that say why.
+    "ServiceProbeFailing": Threshold(0, "3m"),
     # The monitoring stack.
+    "ProbeDown": Threshold(0, "5m"),
     "PrometheusDown": Threshold(0, "2m"),
     "AlertmanagerDown": Threshold(0, "2m"),
     "JaegerDown": Threshold(0, "2m"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-NAMES = ("DJANGO_SECRET_KEY", "DEMO_PASSWORD", "DEMO_ADMIN_PASSWORD")
+NAMES = ("DJANGO_SECRET_KEY", "DEMO_PASSWORD", "DEMO_ADMIN_PASSWORD", "LOGIN_PROBE_TOKEN")
+#: Those that must have 32 characters or more.
+_LONG = {"DJANGO_SECRET_KEY", "LOGIN_PROBE_TOKEN"}
 
 
 def load(file: Path) -> dict[str, str]:
@@ -14,7 +16,7 @@ def load(file: Path) -> dict[str, str]:
     missing = [name for name in NAMES if not found.get(name)]
     if missing:
         for name in missing:
-            found[name] = secrets.token_urlsafe(48 if name == "DJANGO_SECRET_KEY" else 12)
+            found[name] = secrets.token_urlsafe(48 if name in _LONG else 12)
         unfinished = file.with_suffix(".unfinished")
         unfinished.touch(mode=0o600)
         unfinished.write_text("".join(f"{name}={value}\n" for name, value in found.items()))

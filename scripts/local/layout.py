@@ -17,6 +17,7 @@ PORTS: dict[str, tuple[int, str]] = {
     "POSTGRES_PORT": (54329, "PostgreSQL"),
     "PROMETHEUS_SERVER_PORT": (9090, "Prometheus"),
     "ALERTMANAGER_PORT": (9093, "Alertmanager"),
+    "PROBE_PORT": (9115, "probe of readiness and login"),
     "NOTIFICATIONS_PORT": (9099, "receiver that prints notifications"),
     "JAEGER_QUERY_PORT": (16686, "Jaeger's query API"),
     "JAEGER_QUERY_GRPC_PORT": (16685, "Jaeger's query API over gRPC"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from monitoring.render import Links, render
 from monitoring.tools.build import PROGRAMS, go_problem, link
-from scripts.local import ports
+from scripts.local import credentials, ports
 from scripts.local.layout import ROOT, Layout
 from scripts.local.parts import Part, end_with_parent
 
@@ -25,6 +25,7 @@ _PROGRESS_EVERY = 30.0
 #: Part, the tool of monitoring/tools it belongs to, and the ports it must have for itself.
 _NEEDS = {
     "notifications": ("NOTIFICATIONS_PORT",),
+    "probe": ("PROBE_PORT",),
     "alertmanager": ("ALERTMANAGER_PORT",),
     "prometheus": ("PROMETHEUS_SERVER_PORT",),
     "jaeger": (
@@ -37,6 +38,10 @@ _NEEDS = {
         "JAEGER_HEALTH_PORT",
     ),
 }
+
+
+#: Parts of Python alone, which nobody has to build.
+_SCRIPTS = {"notifications", "probe"}
 
 
 class Stack:
@@ -60,6 +65,7 @@ class Stack:
             alertmanager=self.layout.address("ALERTMANAGER_PORT"),
             jaeger_metrics=self.layout.address("JAEGER_METRICS_PORT"),
             span_metrics=self.layout.address("JAEGER_SPAN_METRICS_PORT"),
+            probe=self.layout.address("PROBE_PORT"),
             prometheus=self.layout.address("PROMETHEUS_SERVER_PORT"),
             notifications=self.layout.address("NOTIFICATIONS_PORT"),
             links=Links(jaeger=self.layout.url("JAEGER_QUERY_PORT")),
@@ -68,7 +74,7 @@ class Stack:
         # amtool and promtool are found where the runbooks look for them.
         link(self.layout.folder / "bin")
         for name in _NEEDS:
-            if name == "notifications" or _path(name):
+            if name in _SCRIPTS or _path(name):
                 self._try(name)
             elif problem := go_problem():
                 self.missing[name] = (
@@ -129,6 +135,8 @@ class Stack:
         config = self.layout.folder / "config"
         if name == "notifications":
             return notifications(self.layout)
+        if name == "probe":
+            return probe(self.layout)
         if name == "jaeger":
             return jaeger(self.layout)
         if name == "prometheus":
@@ -221,6 +229,23 @@ def notifications(layout: Layout) -> Part:
     ]
     ready = layout.url("NOTIFICATIONS_PORT")
     return Part("notifications", command, layout.logs / "notifications.log", ready)
+
+
+def probe(layout: Layout) -> Part:
+    """The probe of readiness and login, of the layout's API."""
+    token = os.environ.get("LOGIN_PROBE_TOKEN") or credentials.read(layout.secrets).get(
+        "LOGIN_PROBE_TOKEN", ""
+    )
+    environment = {
+        "PROBE_TARGETS": layout.url("API_PORT"),
+        "LOGIN_PROBE_TOKEN": token,
+    }
+    command = [
+        *(sys.executable, str(ROOT / "monitoring/probe.py")),
+        *("--port", str(layout.port("PROBE_PORT"))),
+    ]
+    ready = layout.url("PROBE_PORT")
+    return Part("probe", command, layout.logs / "probe.log", ready, environment)
 
 
 def jaeger(layout: Layout) -> Part:

@@ -53,6 +53,7 @@ class System:
         else:
             address = self._start_database()
         self._manage(["migrate", "--verbosity", "0"], address)
+        self._manage(["probe_account"], address)
         if self.database is not None:
             seed = ["seed_demo", "--expenses", str(self.expenses), "--users", str(self.users)]
             self._manage(seed, address)

@@ -57,6 +57,12 @@ def rows(layout: Layout) -> list[Row]:
             layout.url("NOTIFICATIONS_PORT"),
         ),
         Row(
+            "Probe",
+            layout.url("PROBE_PORT", "/metrics"),
+            "asks for readiness and logs in, each time it is asked",
+            layout.url("PROBE_PORT"),
+        ),
+        Row(
             "Jaeger",
             jaeger,
             "",

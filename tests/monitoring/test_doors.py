@@ -24,6 +24,7 @@ from scripts.local.layout import PORTS, Layout
 from scripts.local.parts import Part
 from scripts.postgres import free_port
 from scripts.servers import Server, gunicorn, make_database, poll
+from tests.monitoring.test_probe import probing
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
@@ -212,6 +213,22 @@ def test_the_api_learns_from_the_proxy_that_the_caller_came_over_tls(
     # Django wants a Referer of requests that came over TLS, and of no others.
     assert post_without_referer(production.door("api", "/admin/login/")) == 403
     assert post_without_referer(production.api.url("/admin/login/")) == 200
+
+
+def test_the_probe_comes_through_the_proxy_and_checks_its_certificate(
+    production: Production, tmp_path: Path
+) -> None:
+    make(tmp_path / "another")
+    target = f"api:8080=https://127.0.0.1:{production.proxy['api']}"
+
+    def readiness(authority: Path, host: str = "localhost") -> float:
+        variables = {"PROBE_CA_FILE": str(authority), "PROBE_HOST": host, "LOGIN_PROBE_TOKEN": ""}
+        with probing(target, **variables) as scrape:
+            return scrape()["probe_success"]["readiness"]
+
+    assert readiness(production.folder / "ca.crt") == 1
+    assert readiness(tmp_path / "another/ca.crt") == 0
+    assert readiness(production.folder / "ca.crt", "somebody.example") == 0
 
 
 def test_every_target_is_up_with_the_credentials(production: Production) -> None:

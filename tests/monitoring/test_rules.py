@@ -34,6 +34,7 @@ BRIEF = {
 #: Metrics of Prometheus, Alertmanager and Jaeger themselves that rules ask for.
 STACK_METRICS = {
     "ALERTS",
+    "probe_success",
     "up",
     "alertmanager_config_last_reload_successful",
     "alertmanager_notifications_failed_total",

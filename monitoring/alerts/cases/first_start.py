@@ -12,7 +12,7 @@ _NONE = 'count_over_time(ALERTS{alertname!="Watchdog"}[20m])'
 def cases() -> list[Case]:
     stack = {
         series("up", job=job, instance="h:1"): gauge((1, 81))
-        for job in ("prometheus", "alertmanager", "jaeger")
+        for job in ("prometheus", "alertmanager", "jaeger", "probe")
     }
     return [
         Case(

@@ -72,6 +72,19 @@ def make() -> dashboard.Dashboard:
                 critical=flapping.above,
             ),
             graph(
+                "Probes",
+                "1 is a check of the probe that succeeds: readiness, and a login from outside. "
+                "ServiceProbeFailing is about 0.",
+                "short",
+                [
+                    query(
+                        "min by (instance, check) (probe_success{SELECTOR})",
+                        "{{instance}} {{check}}",
+                    )
+                ],
+                floor=1,
+            ),
+            graph(
                 "Memory",
                 "All processes of an instance, shared pages counted once, and its largest worker.",
                 "decbytes",

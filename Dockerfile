@@ -1,5 +1,5 @@
 # The service as an image: dependencies by hash, static files collected, no root at run time.
-FROM python:3.13.9-slim AS build
+FROM python:3.13.14-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY requirements/base.txt requirements/sbom.txt /requirements/
 # Without pip: nothing is installed at run time.
@@ -12,7 +12,7 @@ RUN python -m venv --without-pip /sbom \
  && python -m pip --python /sbom/bin/python install --quiet --require-hashes -r /requirements/sbom.txt \
  && /sbom/bin/cyclonedx-py environment --output-format JSON --output-file /sbom.cdx.json /venv/bin/python
 
-FROM python:3.13.9-slim
+FROM python:3.13.14-slim
 # The base image's own package manager, wherever it has it.
 RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/site-packages/pip* /usr/local/lib/python3.*/ensurepip \
         /usr/bin/pip* /usr/lib/python3/dist-packages/pip* /usr/lib/python3.*/ensurepip \

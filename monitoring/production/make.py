@@ -30,9 +30,13 @@ SECRETS = {
     "POSTGRES_PASSWORD": False,
     "GRAFANA_ADMIN_PASSWORD": False,
     "METRICS_TOKEN": True,
+    # `docker compose up` after a rotation gives the probe's account its new password.
+    "LOGIN_PROBE_TOKEN": True,
     "STACK_PASSWORD": True,
     "OPS_PASSWORD": True,
 }
+#: Those that must have 32 characters or more.
+_LONG = {"DJANGO_SECRET_KEY", "LOGIN_PROBE_TOKEN"}
 #: Names of each door's certificate within the stack.
 _DOORS = {"prometheus": ["prometheus"], "alertmanager": ["alertmanager"], "proxy": []}
 _LOCAL = ["localhost", "127.0.0.1"]
@@ -87,7 +91,7 @@ def _variables(folder: Path, host: str, address: str, rotate: bool) -> dict[str,
     found["PRODUCTION_ADDRESS"] = _address(address or found.get("PRODUCTION_ADDRESS", "127.0.0.1"))
     for name, rotates in SECRETS.items():
         if not found.get(name) or (rotate and rotates):
-            found[name] = passwords.new(48 if name == "DJANGO_SECRET_KEY" else 24)
+            found[name] = passwords.new(48 if name in _LONG else 24)
     _write(file, "".join(f"{name}={value}\n" for name, value in found.items()))
     return found
 

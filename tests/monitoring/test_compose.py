@@ -93,7 +93,9 @@ def test_every_image_is_pinned_and_of_the_version_that_is_built(name: str) -> No
         if "build" in definition:
             continue
         tag = definition["image"].partition(":")[2]
-        assert re.fullmatch(r"v?\d+\.\d+(\.\d+)?(-alpine)?", tag), (service, tag)
+        # PostgreSQL's releases have two numbers, all others three.
+        numbers = r"\d+\.\d+" if service == "postgres" else r"\d+\.\d+\.\d+"
+        assert re.fullmatch(rf"v?{numbers}(-alpine)?", tag), (service, tag)
         if service in built:
             assert tag.removeprefix("v") == built[service]
 
@@ -103,6 +105,37 @@ def test_every_service_has_a_memory_limit_and_a_health_check(name: str) -> None:
     for service, definition in services(name).items():
         assert definition.get("mem_limit"), service
         assert service in {"migrate", "jaeger-volume"} or definition["healthcheck"]["test"], service
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_jaeger_is_not_root_and_takes_less_memory_than_it_has(name: str) -> None:
+    found = services(name)
+    jaeger = found["jaeger"]
+    (volume,) = (v for v in jaeger["volumes"] if v["target"] == "/badger")
+
+    assert jaeger["user"] == "10001:10001"
+    assert jaeger["depends_on"]["jaeger-volume"]["condition"] == "service_completed_successfully"
+    assert [v["source"] for v in found["jaeger-volume"]["volumes"]] == [volume["source"]]
+    text = (HERE / "jaeger/config.yaml").read_text()
+    (limit,) = re.findall(r"limit_mib: \$\{env:JAEGER_MEMORY_LIMIT_MIB:-(\d+)\}", text)
+    # Beside Go's heap there are Badger's mapped files.
+    assert int(limit) * 1024**2 < 0.75 * int(jaeger["mem_limit"])
+
+
+def test_the_probe_logs_in_as_the_account_that_is_made_for_it() -> None:
+    found = resolved("whole", SECRETS | {"LOGIN_PROBE_TOKEN": "t" * 40})["services"]
+
+    for name in ("LOGIN_PROBE_TOKEN", "LOGIN_PROBE_USERNAME"):
+        values = {found[service]["environment"][name] for service in ("api", "migrate", "probe")}
+        assert len(values) == 1, name
+    assert "probe_account" in " ".join(found["migrate"]["command"])
+    assert found["probe"]["environment"]["PROBE_TARGETS"] == "http://api:8080"
+
+
+def test_the_probes_variables_are_those_that_it_reads() -> None:
+    read = set(re.findall(r'"((?:PROBE|LOGIN_PROBE)_[A-Z_]+)"', (HERE / "probe.py").read_text()))
+
+    assert set(services("stack")["probe"]["environment"]) <= read
 
 
 def test_the_apis_variables_are_those_that_the_code_reads() -> None:

@@ -284,6 +284,26 @@ def test_only_doors_that_ask_are_published(services: dict[str, dict[str, Any]]) 
     }
 
 
+def test_every_container_is_confined(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert 0 < service["pids_limit"] <= 256, name
+
+
+def test_the_probe_goes_through_the_proxy_with_the_token_of_the_api(
+    services: dict[str, dict[str, Any]], made: Path
+) -> None:
+    probe = services["probe"]["environment"]
+
+    assert probe["PROBE_TARGETS"] == "api:8080=https://proxy:8443"
+    assert probe["PROBE_HOST"] == services["api"]["environment"]["DJANGO_ALLOWED_HOSTS"]
+    given = {services[name]["environment"]["LOGIN_PROBE_TOKEN"] for name in ("api", "migrate")}
+    assert given == {probe["LOGIN_PROBE_TOKEN"]} == {variables(made)["LOGIN_PROBE_TOKEN"]}
+    assert len(probe["LOGIN_PROBE_TOKEN"]) >= 32
+
+
 def test_every_mounted_file_is_there(services: dict[str, dict[str, Any]]) -> None:
     mounts = [
         (name, Path(volume["source"]))

@@ -22,9 +22,9 @@ pytestmark = pytest.mark.servers
 Told = dict[str, list[dict[str, Any]]]
 
 
-def spans(settings: str, database: str) -> Told:
+def spans(settings: str, database: str, *what: str) -> Told:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.telemetry.conformance"],
+        [sys.executable, "-m", "tests.telemetry.conformance", *what],
         cwd=ROOT,
         env={
             **os.environ,

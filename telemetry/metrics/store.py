@@ -138,10 +138,11 @@ class Instance:
 
     def remove_worker(self) -> None:
         """This process ends because it was asked to, and is no worker any more."""
-        if self.folder is not None:
-            pid = os.getpid()
+        # First: a file that is missing while there is a path is made again.
+        path, self._worker_path = self._worker_path, None
+        if path is not None:
             with suppress(OSError):
-                (self.folder / f"worker-{pid}-{processes.start_ticks(pid)}").unlink()
+                path.unlink()
 
     def workers(self) -> list[int]:
         """Process ids of the living workers."""

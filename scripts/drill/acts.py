@@ -15,10 +15,13 @@ import requests
 
 from scripts.drill.fault import Act
 from scripts.drill.field import Field, poll
+from scripts.drill.series import Series, scraped
 from scripts.local.parts import Part
 from scripts.postgres import free_port
 from telemetry import processes
 
+#: Clients that fill a log, fewer than an instance has threads.
+_FILLING = 4
 #: As many answers in a row from an empty pool: with two workers, both are.
 _EMPTY_ANSWERS = 8
 
@@ -101,11 +104,8 @@ def one_hangs(times: int) -> Act:
 
 
 def one_is_replaced(it: Field) -> None:
-    """A new master process takes over the second instance's port before the old one stops, so that
-    no scrape fails."""
-    old = _part(it.second)
-    it.second = it.start_second_beside()
-    old.stop()
+    """No scrape fails."""
+    it.replace_second()
 
 
 def one_is_replaced_again_and_again(times: int) -> Act:
@@ -119,9 +119,41 @@ def one_is_replaced_again_and_again(times: int) -> Act:
 
 def one_without_database(it: Field) -> None:
     """The second instance is started again with the address of a database that is not there."""
-    one_down(it)
-    address = f"postgresql://nobody@127.0.0.1:{free_port()}/expenses"
-    it.second = it.start_second(ready="/health/live", DATABASE_URL=address)
+    it.replace_second(DATABASE_URL=f"postgresql://nobody@127.0.0.1:{free_port()}/expenses")
+
+
+def pause_log_reader(it: Field) -> None:
+    """The second instance logs into a pipe, whose reader stands still (SIGSTOP). Returns when the
+    pipe and what the service keeps for it are full."""
+    it.log_reader = it.read_second_log()
+    it.log_reader.send_signal(signal.SIGSTOP)
+    dropped = Series("telemetry_log_lines_dropped_total")
+    path = it.url(f"/{'x' * 3500}", second=True)
+    deadline = time.monotonic() + 120
+
+    def fill(_number: int) -> None:
+        with requests.Session() as session:
+            while time.monotonic() < deadline and not found.is_set():
+                session.get(path, timeout=15)
+
+    found = threading.Event()
+    with ThreadPoolExecutor(_FILLING) as pool:
+        filling = [pool.submit(fill, number) for number in range(_FILLING)]
+        try:
+            poll(
+                lambda: dropped.value(scraped(it.url("/metrics", second=True))) > 0,
+                120,
+                lambda: "no line of the log is dropped",
+            )
+        finally:
+            found.set()
+        for each in filling:
+            each.result()
+
+
+def resume_log_reader(it: Field) -> None:
+    if it.log_reader is not None:
+        it.log_reader.send_signal(signal.SIGCONT)
 
 
 def _signal_second(it: Field, number: signal.Signals) -> None:
@@ -235,8 +267,8 @@ def lock_table(it: Field) -> None:
 
 
 def unlock_table(it: Field) -> None:
-    assert it.locking is not None
-    it.locking.close()
+    if it.locking is not None:
+        it.locking.close()
 
 
 def spoil_tokens(it: Field) -> None:

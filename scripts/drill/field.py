@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -65,6 +66,8 @@ class Field(System):
         self.garbage: ThreadingHTTPServer | None = None
         #: A session that holds a lock.
         self.locking: psycopg.Connection[Any] | None = None
+        #: Reads the second instance's log from a pipe.
+        self.log_reader: subprocess.Popen[bytes] | None = None
 
     # The start
 
@@ -90,28 +93,46 @@ class Field(System):
         self.rates_proxy = Proxy(self.layout.port("RATES_PORT"), self.rates_behind)
         return Layout(self.layout.folder, self.layout.ports | {"RATES_PORT": self.rates_behind})
 
-    def start_second(self, *, ready: str = "/health/ready", **variables: str) -> Part:
+    def start_second(self, **variables: str) -> Part:
         """The second instance, with variables of its own."""
         part = self._second(**variables)
-        part.ready = self.url(ready, second=True)
         part.start()
         if not part.wait_until_ready(30):
             raise RuntimeError(f"the second instance did not start: {part.last_words()}")
         return part
 
-    def start_second_beside(self) -> Part:
-        """Another one on the same port, beside the one that runs."""
-        part = self._second()
-        part.start()
-        process = part.process
+    def replace_second(self, output: IO[bytes] | None = None, **variables: str) -> None:
+        """Another master on the second instance's port, and then the end of the old one, so that no
+        scrape fails. ``output`` is where it logs."""
+        old, new = self.second, self._second(**variables)
+        assert old is not None
+        if output is None:
+            new.start()
+        else:
+            new.run(output)
+        process = new.process
         assert process is not None
         # Either may answer a request now: its workers say that it is there.
         poll(
             lambda: len(processes.children(process.pid)) >= 2,
-            30,
-            lambda: f"a second master did not start: {part.last_words()}",
+            60,
+            lambda: f"a second master did not start: {new.last_words()}",
         )
-        return part
+        self.second = new
+        old.stop()
+
+    def read_second_log(self) -> subprocess.Popen[bytes]:
+        """The second instance again, with a pipe for its log; the process that reads it."""
+        reader = subprocess.Popen(
+            ["tee", "--append", str(self.layout.logs / "api-2.log")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert reader.stdin is not None
+        with reader.stdin as pipe:
+            self.replace_second(pipe)
+        return reader
 
     def _second(self, **variables: str) -> Part:
         part = service(self.second_layout, self.proxied, self.secrets)
@@ -125,6 +146,9 @@ class Field(System):
             self.load.stop()
         if self.second is not None:
             self.second.stop()
+        if self.log_reader is not None:
+            self.log_reader.kill()
+            self.log_reader.wait(5)
         super().stop()
 
     # The monitoring stack
@@ -208,7 +232,7 @@ class Field(System):
 
         def ready() -> bool:
             stack.tick()
-            return len(stack.ready) == 4
+            return not stack.missing and stack.ready == set(stack.parts)
 
         poll(
             ready,

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 #: prctl(2): the signal that a child gets when its parent dies.
 _PR_SET_PDEATHSIG = 1
@@ -48,16 +49,20 @@ class Part:
     def start(self) -> None:
         rotate(self.log)
         with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                self.command,
-                cwd=self.cwd,
-                env={**os.environ, **self.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=end_with_parent,  # noqa: PLW1509  no thread runs in the supervisor
-            )
+            self.run(output)
+
+    def run(self, output: IO[bytes]) -> None:
+        """Start the program with its output there."""
+        self.process = subprocess.Popen(
+            self.command,
+            cwd=self.cwd,
+            env={**os.environ, **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=end_with_parent,  # noqa: PLW1509  no thread runs in the supervisor
+        )
 
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None

@@ -276,6 +276,15 @@ def spoil_tokens(it: Field) -> None:
     it.sql("UPDATE knox_authtoken SET digest = reverse(digest)")
 
 
+def refuse_new_tokens(it: Field) -> None:
+    """Tokens that there are go on, none can be added: nobody new can log in."""
+    it.sql("ALTER TABLE knox_authtoken ADD CONSTRAINT drill CHECK (false) NOT VALID")
+
+
+def take_new_tokens(it: Field) -> None:
+    it.sql("ALTER TABLE knox_authtoken DROP CONSTRAINT drill")
+
+
 def rename_table_away(it: Field) -> None:
     it.sql("ALTER TABLE knox_authtoken RENAME TO knox_authtoken_gone")
 

@@ -200,6 +200,22 @@ FAULTS: tuple[Fault, ...] = (
         labels={"status": "401"},
     ),
     Fault(
+        "login-broken",
+        "nobody new can log in, and nobody but the probe tries",
+        "ServiceProbeFailing",
+        moves=_FAILED,
+        begin=acts.refuse_new_tokens,
+        end=acts.take_new_tokens,
+        companions={
+            "EndpointFailing": "each login of the probe fails",
+            "ErrorBudgetFastBurn": "all logins fail",
+            "ErrorBudgetSlowBurn": FAILING["ErrorBudgetSlowBurn"],
+        },
+        lag=3,
+        because="in compressed time the probe asks every 3 s",
+        labels={"check": "login"},
+    ),
+    Fault(
         "table-locked",
         "a session holds a lock on a table, as a careless migration does: 503 after 2 s",
         "HighErrorRate",

@@ -30,7 +30,10 @@ from scripts.postgres import PostgresError
 from scripts.traffic import number
 
 #: Warnings of a healthy day, and why they may be.
-EXPECTED: dict[str, str] = {}
+EXPECTED: dict[str, str] = {
+    "RequestsRefused": "the bad client's wrong tokens are more than all other requests; that looks "
+    "as if nobody's token were known",
+}
 #: Requests a second of the night, the day and a burst.
 NIGHT, DAY, BURST = 0.2, 12.0, 40.0
 

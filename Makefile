@@ -4,6 +4,10 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 # Linters load the settings; they connect to nothing.
 LINT_ENVIRONMENT := DEMO=1 DATABASE_URL=postgresql://lint@127.0.0.1/lint
+# What production sets, for Django's own check of it.
+DEPLOY_ENVIRONMENT := DJANGO_SECRET_KEY=$$(od -An -N 48 -tx1 /dev/urandom | tr -d ' \n') DEMO=0 DJANGO_DEBUG=0 \
+	DATABASE_URL=postgresql://lint@127.0.0.1/lint DJANGO_ALLOWED_HOSTS=expenses.example DJANGO_HTTPS=1 \
+	DJANGO_HSTS_SUBDOMAINS=1 DJANGO_HSTS_PRELOAD=1 OTEL_TRACES_EXPORTER=none PROMETHEUS_PORT=0
 PROGRAMS := monitoring/tools/build.py
 
 .DEFAULT_GOAL := help
@@ -63,6 +67,7 @@ lint: venv ## format, lint, types, import directions, dashboards
 	@$(VENV)/bin/ruff check --quiet .
 	@$(LINT_ENVIRONMENT) $(VENV)/bin/lint-imports --no-cache > $(VENV)/lint-imports.txt || { cat $(VENV)/lint-imports.txt; exit 1; }
 	@$(LINT_ENVIRONMENT) $(VENV)/bin/mypy
+	@$(DEPLOY_ENVIRONMENT) $(RUN) -W ignore manage.py check --deploy --fail-level WARNING --no-color > $(VENV)/check.txt 2>&1 || { cat $(VENV)/check.txt; exit 1; }
 	@$(RUN) -m monitoring.alerts.generate --check
 	@$(RUN) -m monitoring.grafana.generate --check
 

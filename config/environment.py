@@ -90,6 +90,31 @@ def proxies(value: str) -> tuple[str, ...]:
     return found
 
 
+DJANGO_HTTPS: Variable[bool | None] = Variable(
+    "DJANGO_HTTPS",
+    boolean,
+    None,
+    "1 for a service that browsers reach by https alone: http is redirected, cookies are sent by "
+    "https only, and browsers are told so (HSTS). Unset: 1 outside DEMO and DJANGO_DEBUG.",
+)
+DJANGO_HSTS_SECONDS = Variable(
+    "DJANGO_HSTS_SECONDS",
+    integer(0, 63_072_000),
+    31_536_000,
+    "Seconds that browsers remember to use https (a year); 0 leaves the header out.",
+)
+DJANGO_HSTS_SUBDOMAINS = Variable(
+    "DJANGO_HSTS_SUBDOMAINS",
+    boolean,
+    False,
+    "1 where every name below the host is reached by https as well.",
+)
+DJANGO_HSTS_PRELOAD = Variable(
+    "DJANGO_HSTS_PRELOAD",
+    boolean,
+    False,
+    "1 to let browsers' makers put the host on their list of https alone, which is hard to leave.",
+)
 DJANGO_SECRET_KEY = Variable(
     "DJANGO_SECRET_KEY",
     text,
@@ -216,6 +241,10 @@ VARIABLES: tuple[Variable[Any], ...] = (
     DATABASE_BEHIND_PGBOUNCER,
     DJANGO_ALLOWED_HOSTS,
     DJANGO_DEBUG,
+    DJANGO_HTTPS,
+    DJANGO_HSTS_SECONDS,
+    DJANGO_HSTS_SUBDOMAINS,
+    DJANGO_HSTS_PRELOAD,
     CSRF_TRUSTED_ORIGINS,
     CORS_ALLOWED_ORIGINS,
     FORWARDED_ALLOW_IPS,
@@ -230,6 +259,12 @@ VARIABLES: tuple[Variable[Any], ...] = (
     JAEGER_UI_URL,
     GRAFANA_URL,
 )
+
+
+def https(*, local: bool) -> bool:
+    """Whether browsers come by https alone; not in a ``local`` run, unless it says so."""
+    named = DJANGO_HTTPS.read()
+    return not local if named is None else named
 
 
 def forwarded_allow_ips() -> str:

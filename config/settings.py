@@ -42,6 +42,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "telemetry.middleware.TelemetryMiddleware",
+    "expenses.content_security.content_security_middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -111,6 +112,14 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
+
+# Behind a proxy with TLS, which tells by X-Forwarded-Proto (see FORWARDED_ALLOW_IPS): servers set
+# the request's scheme by it, so SECURE_PROXY_SSL_HEADER is not needed.
+HTTPS = environment.https(local=DEMO or DEBUG)
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = environment.DJANGO_HSTS_SECONDS.read() if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = environment.DJANGO_HSTS_SUBDOMAINS.read()
+SECURE_HSTS_PRELOAD = environment.DJANGO_HSTS_PRELOAD.read()
 
 # All logging goes through telemetry.logs, which sets itself up.
 LOGGING_CONFIG = None

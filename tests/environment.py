@@ -25,6 +25,8 @@ def pytest_load_initial_conftests() -> None:
         os.environ["DATABASE_URL"] = _started[0].url()
     os.environ.setdefault("DJANGO_SECRET_KEY", "tests-only-" + "k" * 50)
     os.environ.setdefault("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,testserver")
+    # Tests speak http to servers of their own.
+    os.environ.setdefault("DJANGO_HTTPS", "0")
     # Sampled, but exported into memory only: see tests/conftest.py.
     os.environ.setdefault("OTEL_TRACES_EXPORTER", "otlp")
     os.environ.setdefault("PROMETHEUS_PORT", "0")

@@ -356,3 +356,20 @@ def test_without_the_secrets_the_start_is_refused(made: Path, tmp_path: Path, mi
 
     assert result.returncode != 0
     assert "run make production-secrets" in result.stderr
+
+
+def test_djangos_check_of_a_deployment_has_nothing_to_say(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    given = {name: str(value) for name, value in services["api"]["environment"].items()}
+
+    result = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **given, "OTEL_TRACES_EXPORTER": "none"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stderr

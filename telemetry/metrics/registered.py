@@ -26,7 +26,6 @@ from telemetry.metrics.definitions import DEFINITIONS
 from telemetry.metrics.process import measure
 from telemetry.metrics.slots import store
 from telemetry.metrics.store import instance, parent_folder
-from telemetry.metrics.values import SlotValue
 
 
 class OwnMetrics(Collector):
@@ -178,11 +177,8 @@ def _slots(metric: Any) -> set[int]:
     """The slots of a metric's values, and of its children's."""
     found: set[int] = set()
     for one in [metric, *_children(metric)] if metric is not None else []:
-        for attribute in values.VALUES:
-            kept = vars(one).get(attribute)
-            for value in kept if isinstance(kept, list) else [kept]:
-                if isinstance(value, SlotValue) and value.own_slot is not None:
-                    found.add(value.own_slot)
+        slots = [value.own_slot for value in values.of(one)]
+        found |= {slot for slot in slots if slot is not None}
     return found
 
 

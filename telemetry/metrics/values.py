@@ -11,9 +11,11 @@ import sys
 import warnings
 from _thread import RLock
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram, Summary, metrics, registry, values
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import REGISTRY
 from prometheus_client.samples import Exemplar
 
@@ -36,7 +38,7 @@ class SlotValue:
     #: What prometheus_client asks when it refuses what cannot work in files, as `Info` would.
     _multiprocess = False
 
-    __slots__ = ("_exemplar", "_listed", "_slot", "_store", "_timed")
+    __slots__ = ("_exemplar", "_interrupts", "_listed", "_slot", "_store", "_timed")
 
     def __init__(  # noqa: PLR0917  prometheus_client's order
         self,
@@ -61,6 +63,8 @@ class SlotValue:
         )
         self._timed = series.slots == 2
         self._store = store
+        #: The metric and the label values of the call that this value's interrupts.
+        self._interrupts = _interrupted_labels() if labelnames else None
         #: What the slot is listed as, None where it is the shared one past the bound.
         self._slot, self._listed = store.own_slot(series)
         if self._listed is not None:
@@ -81,8 +85,23 @@ class SlotValue:
             # It was interrupted while it was made.
             return
         if listed is not None:
+            if self._interrupts is not None:
+                self._give_to_the_other(listed)
             living[listed.family].discard(slot)
             kept.free_slot(slot, listed)
+
+    def _give_to_the_other(self, listed: Series) -> None:
+        """Add what was counted to the value of the child that took the place of this one's.
+
+        ``labels()`` of prometheus_client looks for a child, makes one and stores it. Who interrupts
+        it for the same labels, a signal handler or a finalizer, gets a child that the interrupted
+        call then replaces by its own.
+        """
+        metric, labels = self._interrupts or (None, ())
+        child = getattr(metric, "_metrics", {}).get(labels)
+        for other in of(child) if child is not None else ():
+            if other is not self and other._listed == listed:  # noqa: SLF001  one of this class
+                other.inc(self.get())
 
     @property
     def own_slot(self) -> int | None:
@@ -127,6 +146,32 @@ class SlotValue:
 
     def get_exemplar(self) -> Exemplar | None:
         return self._exemplar
+
+
+def of(metric: Any) -> list[SlotValue]:
+    """The values of one metric, or of one child of it."""
+    kept = [vars(metric).get(attribute) for attribute in VALUES]
+    flat = [one for each in kept for one in (each if isinstance(each, list) else [each])]
+    return [one for one in flat if isinstance(one, SlotValue)]
+
+
+def _interrupted_labels() -> tuple[Any, Any] | None:
+    """The metric and the label values for which a child is made in the middle of the making of the
+    same child; None, as nearly always, where nothing was interrupted."""
+    inner: tuple[Any, Any] | None = None
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001
+    while frame is not None:
+        if frame.f_code is _LABELS:
+            found = frame.f_locals["self"], frame.f_locals.get("str_labelvalues")
+            if inner is None:
+                inner = found
+            elif inner[0] is found[0] and inner[1] == found[1]:
+                return found
+        frame = frame.f_back
+    return None
+
+
+_LABELS = MetricWrapperBase.labels.__code__
 
 
 def install() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import sys
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -128,6 +129,9 @@ def _end_span(span: trace.Span, error: BaseException | None) -> None:
 
 
 def _write(name: str, logger: str, operation: Operation, seconds: float) -> None:
+    if sys.is_finalizing():
+        # A generator that nobody read to its end: modules are being taken down around us.
+        return
     fields = {
         "operation": name,
         "duration_seconds": round(seconds, 6),

@@ -126,7 +126,8 @@ def _recorded(operation: Operation | None, connection: Any) -> trace.Span | None
     if len(context) > 1 and is_suppressed(context):
         return None
     if type(span) is LightSpan:
-        return None if span.ended else span
+        # One that has ended too: a task in the background keeps the context of its request.
+        return span
     span = trace.get_current_span()
     return span if span.is_recording() else None
 

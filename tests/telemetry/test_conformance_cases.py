@@ -86,6 +86,30 @@ def test_no_parameter_and_no_literal_is_on_any_span(ours: Told) -> None:
     assert "abc123" not in str(list(ours.values()))
 
 
+def test_spans_of_the_sdk_are_the_same(ours: Told, servers_database: str) -> None:
+    """``TELEMETRY_SPANS=sdk``: other objects, the same spans."""
+    of_the_sdk = spans("sdk", servers_database, "cases")
+
+    for case, found in ours.items():
+        assert without_correlation(of_the_sdk[case]) == without_correlation(found), case
+
+
+def without_correlation(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """In an order that does not depend on how quick a span was."""
+    without = [
+        {
+            **span,
+            "attributes": {
+                name: value
+                for name, value in span["attributes"].items()
+                if name != "correlation_id"
+            },
+        }
+        for span in found
+    ]
+    return sorted(without, key=lambda span: (span["name"], span["kind"]))
+
+
 def test_there_are_enough_cases_and_each_has_a_name_of_its_own() -> None:
     requests = {case.name for case in REQUESTS}
     statements = {case.name for case in STATEMENTS}

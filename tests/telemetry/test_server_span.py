@@ -347,6 +347,27 @@ def test_a_background_task_keeps_its_spans(
     assert sample("telemetry_spans_dropped_total", reason="span_limit") == before + 15
 
 
+def test_a_background_task_keeps_the_spans_of_its_statements(
+    server_span: Ask, spans: Spans
+) -> None:
+    tasks: list[contextvars.Context] = []
+
+    def view(_request: HttpRequest) -> HttpResponse:
+        tasks.append(contextvars.copy_context())
+        return HttpResponse()
+
+    def ask() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 7 FROM auth_group")
+
+    server = server_span(view)
+    tasks[0].run(ask)
+
+    (statement,) = [span for span in spans() if span.kind is SpanKind.CLIENT]
+    assert statement.name == "SELECT auth_group"
+    assert statement.parent == server.context
+
+
 def test_a_404_is_no_error_of_the_server(server_span: Ask) -> None:
     def view(_request: HttpRequest) -> HttpResponse:
         raise Http404

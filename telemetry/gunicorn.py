@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from django.apps import apps
@@ -22,6 +23,7 @@ from gunicorn.glogging import Logger as GunicornLogger
 
 from telemetry import greenlets, runtime, settings
 from telemetry.logs import pipeline
+from telemetry.metrics import process
 from telemetry.metrics.store import instance
 
 
@@ -31,6 +33,10 @@ class Logger(GunicornLogger):
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)  # type: ignore[no-untyped-call]
         pipeline.configure_server()
+        if instance.folder is not None and instance.master != os.getpid():
+            # A daemon: the master is a child of the process that read the configuration.
+            begin_instance()
+        _start_again_as_before(cfg)
         # The first moment at which the kind of worker is known, and the application is not loaded.
         greenlets.start_patched(cfg)
 
@@ -39,12 +45,33 @@ def begin_instance() -> None:
     """In the master, before the application is loaded: check the environment, open the store."""
     pipeline.configure_server()
     settings.check_environment()
-    instance.share(os.getpid())
+    # Set in a new master that SIGUSR2 started: the old one serves beside it until it is told to go.
+    instance.share(os.getpid(), takes_over_from=int(os.environ.get("GUNICORN_PID", "0")))
     runtime.defer()
 
 
-def worker_begins(_arbiter: Any, worker: Any) -> None:
+def _start_again_as_before(cfg: Any) -> None:
+    """Let SIGUSR2 start ``python -m gunicorn`` as a module again.
+
+    gunicorn (27.0) would run the module's file as a script; its folder is first on Python's path
+    then, where ``http`` and ``config`` are gunicorn's own.
+    """
+    given = cfg.pre_exec
+
+    def pre_exec(arbiter: Any) -> None:
+        arguments = arbiter.START_CTX["args"]
+        script = Path(arguments[1])
+        if (script.parent.name, script.name) == ("gunicorn", "__main__.py"):
+            arguments[1:2] = ["-m", "gunicorn"]
+        given(arbiter)
+
+    cfg.set("pre_exec", pre_exec)
+
+
+def worker_begins(arbiter: Any, worker: Any) -> None:
     """``post_fork``: in a new worker, before it takes requests and the rights of its user."""
+    if instance.folder is not None:
+        instance.share(arbiter.pid)
     greenlets.warn_if_unpatched(worker.cfg)
     instance.give_to(worker.cfg.uid, worker.cfg.gid)
     if apps.ready:
@@ -61,4 +88,5 @@ def worker_ends(_arbiter: Any, _worker: Any) -> None:
 
 def end_instance(_arbiter: Any) -> None:
     """``on_exit``: in the master, when all workers are gone."""
+    process.keep_cpu(instance)
     instance.remove()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from telemetry import processes
-from telemetry.metrics import definitions
+from telemetry.metrics import definitions, masters
 from telemetry.metrics.metric import Metric
 from telemetry.metrics.store import Instance
 
@@ -16,10 +16,10 @@ _TRIES = 5
 
 def measure(instance: Instance) -> Iterator[tuple[Metric[Any], float]]:
     """What is cheap to read at a scrape: a few small files for each process."""
-    found = _all_processes(instance.master)
+    found, cpu_ticks = _instance_processes(instance)
     if found:
-        yield definitions.PROCESS_CPU, _cpu_seconds(found.values())
-        started = processes.boot_time() + found[instance.master].start_ticks / processes.TICKS
+        yield definitions.PROCESS_CPU, cpu_ticks / processes.TICKS
+        started = processes.boot_time() + instance.start_ticks() / processes.TICKS
     else:
         # The master has another user, and `/proc` shows this one's processes alone (hidepid). CPU
         # time is left out: without the master's it would fall when a worker ends.
@@ -36,11 +36,34 @@ def measure(instance: Instance) -> Iterator[tuple[Metric[Any], float]]:
 
 def cpu_seconds(master: int) -> float:
     """CPU time of a process, its living children and all that ended, in seconds."""
-    return _cpu_seconds(_all_processes(master).values())
+    return _cpu_ticks(_all_processes(master).values()) / processes.TICKS
 
 
-def _cpu_seconds(found: Iterable[processes.Stat]) -> float:
-    return sum(one.own_ticks + one.ended_children_ticks for one in found) / processes.TICKS
+def keep_cpu(instance: Instance) -> None:
+    """Note the CPU time of this master, which ends while another one goes on."""
+    _instance_processes(instance)
+
+
+def _cpu_ticks(found: Iterable[processes.Stat]) -> int:
+    return sum(one.own_ticks + one.ended_children_ticks for one in found)
+
+
+def _instance_processes(instance: Instance) -> tuple[dict[int, processes.Stat], int]:
+    """All living processes of an instance, and its CPU time in clock ticks, that of ended ones
+    included; nothing where the process of its master cannot be seen."""
+    listed = [] if instance.folder is None else masters.of(instance.folder)
+    living = {one.pid: one for one in listed if one.is_alive}
+    found: dict[int, processes.Stat] = {}
+    for master in {instance.master, *living}:
+        below = _all_processes(master)
+        found.update(below)
+        if len(listed) > 1 and master in living:
+            # A new master begins as a child of the old one, and counts by itself.
+            own = [stat for pid, stat in below.items() if pid == master or pid not in living]
+            living[master].note_cpu_ticks(_cpu_ticks(own))
+    if instance.master not in found:
+        return {}, 0
+    return found, _cpu_ticks(found.values()) + masters.ended_cpu_ticks(listed)
 
 
 def _all_processes(master: int) -> dict[int, processes.Stat]:
@@ -67,7 +90,7 @@ def _all_processes(master: int) -> dict[int, processes.Stat]:
 
 def refresh_memory(instance: Instance) -> None:
     """Measure memory; it takes milliseconds for each process, so it is not done in a scrape."""
-    pids = [instance.master, *processes.children(instance.master)]
+    pids = {pid for one in instance.masters() for pid in (one, *processes.children(one))}
     total = sum(processes.proportional_memory(pid) for pid in pids)
     if total:
         definitions.PROCESS_RESIDENT_MEMORY.child().set(total)

@@ -27,7 +27,7 @@ from prometheus_client.registry import REGISTRY
 
 from telemetry import processes
 from telemetry.environment import WrongEnvironmentError
-from telemetry.metrics import folding, locks, values
+from telemetry.metrics import folding, locks, masters, values
 from telemetry.metrics.reader import Reader, parse_name
 from telemetry.metrics.slots import store
 from telemetry.metrics.sources import FileSource
@@ -57,6 +57,8 @@ class Instance:
         self._lock_file: int | None = None
         #: Keeps the folder from being taken for a dead one's.
         self._alive_file: int | None = None
+        #: The lock of a master.
+        self._master_file: int | None = None
         #: The lock of a worker.
         self._worker_file: int | None = None
         self._worker_path: Path | None = None
@@ -68,8 +70,9 @@ class Instance:
         # Process ids come again, in another container with the same folder at the same moment.
         return folder / f"process-{os.getpid()}-{secrets.token_hex(8)}"
 
-    def share(self, master: int) -> None:
-        """Keep values in files shared by the children of ``master``.
+    def share(self, master: int, takes_over_from: int = 0) -> None:
+        """Keep values in files shared by the children of ``master``, and by those of the master
+        that it takes over from (its process id, 0 for none).
 
         What was counted before moves there. Calling it again for the same master changes nothing.
         """
@@ -81,21 +84,42 @@ class Instance:
         try:
             parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             remove_dead(parent)
+            if takes_over_from:
+                folder = masters.folder_of(parent, takes_over_from) or folder
             held = _enter(folder)
         except OSError as error:
             raise WrongEnvironmentError(
                 PROMETHEUS_MULTIPROC_DIR.name,
                 f"must name a folder that can be written: {error.strerror}: {parent}",
             ) from None
+        left, self.folder = self.folder, folder
         self.master = master
-        self.folder = folder
-        self._reader = None
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
         if self._alive_file is not None:
             os.close(self._alive_file)
         #: All processes of the instance hold this lock, as forked children do by birth.
         self._alive_file = held
         store.open(self._own_path(folder))
         store.tell()
+        if master == os.getpid():
+            # A master that is not listed serves all the same.
+            with suppress(OSError):
+                self._master_file = masters.join(folder)
+        if left is not None and left != folder:
+            # The process that read the configuration has ended in favour of this one (a daemon).
+            _remove_unless_held(left)
+
+    def masters(self) -> list[int]:
+        """Process ids of the living masters: two while a new one takes over."""
+        listed = [] if self.folder is None else masters.of(self.folder)
+        return sorted({self.master, *(one.pid for one in listed if one.is_alive)})
+
+    def start_ticks(self) -> int:
+        """Start of the instance's first process, in ticks after boot; 0 where it is unknown."""
+        named = _FOLDER_NAME.fullmatch(self.folder.name) if self.folder is not None else None
+        return int(named[2]) if named else processes.start_ticks(self.master)
 
     def give_to(self, user: int, group: int) -> None:
         """Let workers that give up root's rights share the folder of their master."""
@@ -187,6 +211,9 @@ class Instance:
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
+        if self._master_file is not None:
+            os.close(self._master_file)
+            self._master_file = None
         if self._worker_file is not None:
             os.close(self._worker_file)
             self._worker_file = self._worker_path = None
@@ -286,8 +313,9 @@ class Instance:
             folding.fold(self.folder, store, *self.reader().lost())
 
     def remove(self) -> None:
-        """Remove the shared folder; the master calls this when it ends."""
-        if self.folder is not None and self.master == os.getpid():
+        """Remove the shared folder, unless another master goes on with it; the master calls this
+        when it ends."""
+        if self.folder is not None and self.masters() == [os.getpid()]:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 

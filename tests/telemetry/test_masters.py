@@ -18,7 +18,7 @@ from scripts.postgres import free_port
 from scripts.servers import ROOT, Server, gunicorn, poll
 from tests.conftest import samples
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 SITE = "tests.telemetry.site.settings"
 CONFIGURATIONS = ["config/gunicorn.conf.py", "tests/telemetry/site/gunicorn.conf.py"]
@@ -27,8 +27,10 @@ HELLO = {"method": "GET", "endpoint": "/hello/", "status": "200"}
 
 @pytest.fixture(params=CONFIGURATIONS)
 def server(request: pytest.FixtureRequest, servers_database: str) -> Iterator[Server]:
+    command = gunicorn(settings=request.param)
     started = Server(
-        gunicorn(settings=request.param),
+        # Without the control socket, which takes seconds to close.
+        lambda port: [*command(port), "--no-control-socket"],
         {"DATABASE_URL": servers_database, "DJANGO_SETTINGS_MODULE": SITE},
     )
     yield started
@@ -62,7 +64,7 @@ class Watch:
                             self.fell.append(f"{name} {dict(labels)}: {value}")
                         before[name, labels] = value
                 self.starts.add(found["process_start_time_seconds", frozenset()])
-            time.sleep(0.02)
+            time.sleep(0.1)
 
     def end(self) -> None:
         self._end.set()
@@ -85,15 +87,15 @@ def masters(server: Server) -> list[int]:
 def upgrade(server: Server, old: int, known: int) -> int:
     """Send SIGUSR2 and wait until the new master's workers serve beside the old one's."""
     os.kill(old, signal.SIGUSR2)
-    poll(lambda: len(masters(server)) == known + 1, 30, "no new master came")
-    poll(lambda: value(server, "process_workers") == 4, 30, "its workers did not begin")
+    poll(lambda: len(masters(server)) == known + 1, 60, "no new master came")
+    poll(lambda: value(server, "process_workers") == 4, 60, "its workers did not begin")
     return masters(server)[-1]
 
 
 def end(server: Server, master: int) -> None:
     os.kill(master, signal.SIGQUIT)
     poll(lambda: not _runs(master), 60, f"{master} did not end")
-    poll(lambda: value(server, "process_workers") == 2, 30, "its workers are still counted")
+    poll(lambda: value(server, "process_workers") == 2, 60, "its workers are still counted")
 
 
 def promoted(server: Server) -> int:
@@ -134,7 +136,7 @@ def test_an_upgrade_goes_on_counting(server: Server) -> None:
     assert value(server, "http_requests_total", **HELLO) == 80
     assert value(server, "process_worker_starts_total") == 6
     assert value(server, "process_open_fds") > 10
-    assert watch.scrapes > 20
+    assert watch.scrapes > 10
     assert watch.fell == []
     assert len(watch.starts) == 1
     problems = [line for line in server.log_lines() if line["level"] not in {"info", "debug"}]
@@ -204,7 +206,7 @@ def test_a_daemon(settings: str, servers_database: str, tmp_path: Path) -> None:
     try:
         found = poll(
             lambda: (seen := scraped()).get("process_workers") == 2 and seen,
-            30,
+            60,
             "the daemon's workers did not begin",
         )
         master = int(pid_file.read_text())

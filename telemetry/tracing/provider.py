@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 
@@ -43,6 +44,9 @@ def install() -> None:
     # command exports at its end for the first time.
     exporters.resource()
     processor.reset()
+    # Before the first span: from Python 3.12 on nothing is registered, and no thread begins, while
+    # the functions of atexit run. What runs there and ends a span was registered later than this.
+    atexit.register(processor.shutdown)
     present = trace.get_tracer_provider()
     if isinstance(present, TracerProvider) and not isinstance(present, LightProvider):
         # opentelemetry-instrument or the application chose one: our spans go there.

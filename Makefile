@@ -11,7 +11,7 @@ DEPLOY_ENVIRONMENT := DJANGO_SECRET_KEY=$$(od -An -N 48 -tx1 /dev/urandom | tr -
 PROGRAMS := monitoring/tools/build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status alerts silence logs clean venv tools images test test-quick compose-test test-pythons lint format \
+.PHONY: help up down status alerts silence logs clean venv tools images test test-quick compose-test compose-drill test-pythons lint format \
 	traffic bench soak drill quiet doctor backup restore lock rules tables dashboards dashboards-preview \
 	production-secrets
 # Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
@@ -54,10 +54,13 @@ test: venv ## lint, then all tests, quick ones first
 	@$(RUN) -m scripts.run_tests
 
 test-quick: venv ## the tests that start no server
-	@$(RUN) -m pytest -q -m "not servers and not e2e and not containers"
+	@$(RUN) -m pytest -q -m "not servers and not e2e and not containers and not container_drills"
 
 compose-test: venv ## the compose files on a container engine, its own where none answers
 	@$(RUN) -m pytest -q -m containers
+
+compose-drill: venv ## five faults that only containers show, each with its alert; some minutes
+	@$(RUN) -m pytest -q -m container_drills
 
 test-pythons: ## the tests on each supported Python of this machine
 	@$(PYTHON) -m scripts.test_pythons

@@ -21,7 +21,10 @@ from scripts.skipped_tests import Skipped, read, summary
 
 #: Quick ones first: what fails, fails soon. The last stage needs the programs of the stack.
 _STAGES = (
-    ("tests without servers", ["-m", "not servers and not e2e and not containers"]),
+    (
+        "tests without servers",
+        ["-m", "not servers and not e2e and not containers and not container_drills"],
+    ),
     ("tests of real servers", ["-m", "servers and not e2e"]),
     ("the whole line", ["-m", "e2e"]),
     ("the compose files in containers", ["-m", "containers"]),

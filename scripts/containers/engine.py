@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from monitoring.tools.build import cache_folder, find
+from scripts.local.parts import end_with_parent
 
 #: Seconds that the engine may take until it answers, and to stop with all containers.
 _START, _STOP = 60, 60
@@ -98,8 +99,8 @@ def running() -> Iterator[str]:
 
 def _start(folder: Path, host: str) -> subprocess.Popen[bytes]:
     log = folder / "log"
-    for left_over in (folder / "pid", folder / "docker.sock"):
-        left_over.unlink(missing_ok=True)
+    _end_left_over(folder / "pid")
+    (folder / "docker.sock").unlink(missing_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
             [
@@ -114,6 +115,7 @@ def _start(folder: Path, host: str) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT,
             # A Ctrl-C is for the command; the engine is stopped behind it.
             start_new_session=True,
+            preexec_fn=end_with_parent,  # noqa: PLW1509  no thread runs before the first engine
         )
     deadline = time.monotonic() + _START
     while time.monotonic() < deadline:
@@ -125,6 +127,18 @@ def _start(folder: Path, host: str) -> subprocess.Popen[bytes]:
     _stop(process)
     said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     raise NoEngineError(f"dockerd does not start here: {said[-1] if said else 'it says nothing'}")
+
+
+def _end_left_over(pidfile: Path) -> None:
+    """End an engine of this folder whose starter was killed; we hold the folder's lock."""
+    with suppress(OSError, ValueError):
+        pid = int(pidfile.read_text())
+        if b"dockerd" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGTERM)
+            deadline = time.monotonic() + _STOP
+            while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+                time.sleep(0.2)
+    pidfile.unlink(missing_ok=True)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

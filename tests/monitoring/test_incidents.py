@@ -281,8 +281,8 @@ def eventually(condition: Callable[[], Any], what: str) -> None:
 def test_an_alert_that_was_notified_and_is_then_explained_is_notified_as_resolved(
     monitored: Monitored,
 ) -> None:
-    requests_total = 'http_requests_total{method="GET",endpoint="/api/v1/expenses/",status="%s"}'
-    monitored.service.growth = {requests_total % "200": 95, requests_total % "500": 5}
+    responses = 'http_responses_total{endpoint="/api/v1/expenses/",outcome="%s"}'
+    monitored.service.growth = {responses % "success": 95, responses % "server_error": 5}
     name = "ErrorBudgetFastBurn"
     eventually(lambda: monitored.notified(name, "firing"), f"{name} was not notified")
 

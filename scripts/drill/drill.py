@@ -53,7 +53,12 @@ def drill(it: Field, fault: Fault) -> Result:
     """Make the fault, see its alert, end both. The alert's time is for ``late`` to judge."""
     result = Result(fault.name, fault.what, fault.alert, fault.hold)
     result.allowed = fault.allowed(it.speed, it.scrape)
-    it.renew()
+    try:
+        it.renew()
+    except RuntimeError as error:
+        # The next fault begins with new processes, too.
+        result.problems = [f"not begun: {error}"]
+        return result
     if touched := series.touched(fault.moves, it.metrics_urls()):
         # An alert that follows would prove nothing of a first failure.
         result.problems = touched

@@ -85,12 +85,14 @@ def token_gone(it: Field) -> None:
 
 def one_hangs_and_comes_back(it: Field) -> None:
     """The second instance takes connections and answers none, until a scrape of it fails."""
+    # A scrape fails when its time is over, at most one interval after it began.
+    patience = 2 * it.scrape + 10
     _signal_second(it, signal.SIGSTOP)
     try:
-        poll(lambda: _health(it) == "down", 10, lambda: "its scrape does not fail")
+        poll(lambda: _health(it) == "down", patience, lambda: "its scrape does not fail")
     finally:
         _signal_second(it, signal.SIGCONT)
-    poll(lambda: _health(it) == "up", 10, lambda: "its scrape is not answered again")
+    poll(lambda: _health(it) == "up", patience, lambda: "its scrape is not answered again")
 
 
 def one_hangs(times: int) -> Act:

@@ -207,7 +207,7 @@ class Field(System):
 
     def _await_calm(self) -> None:
         """Return when nothing fired or waited for its time while rates got their first samples."""
-        deadline = time.monotonic() + 60 + 60 / self.speed
+        deadline = time.monotonic() + 60 + 3 * _SAMPLES * self.scrape
         while True:
             ills = self._ills()
             ends = time.monotonic() + _SAMPLES * self.scrape

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -19,7 +20,15 @@ from rest_framework.fields import get_error_detail
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from expenses.api.problems import CONTENT_TYPE, FieldError, Problem, problem
+from expenses.api.problems import (
+    CONTENT_TYPE,
+    LONGEST_DETAIL,
+    LONGEST_NAME,
+    MOST_ERRORS,
+    FieldError,
+    Problem,
+    problem,
+)
 from expenses.login_throttle import TooManyFailures
 from expenses.models import Category, Expense
 from expenses.services import LockedError
@@ -72,23 +81,35 @@ def _translated(error: Exception) -> exceptions.APIException | None:  # noqa: PL
 
 def _body(error: exceptions.APIException) -> Problem:
     if isinstance(error, exceptions.ValidationError):
+        found = list(islice(_field_errors(None, error.detail), MOST_ERRORS + 1))
+        detail = "The request was refused; see errors for each field."
+        if len(found) > MOST_ERRORS:
+            detail = f"The request was refused; errors names the first {MOST_ERRORS} reasons."
         return problem(
             error.status_code,
             code="validation_error",
-            detail="The request was refused; see errors for each field.",
-            errors=list(_field_errors(None, error.detail)),
+            detail=detail,
+            errors=found[:MOST_ERRORS],
         )
     code = getattr(error.detail, "code", error.default_code)
-    return problem(error.status_code, code=code, detail=str(error.detail))
+    return problem(error.status_code, code=code, detail=_bounded(error.detail, LONGEST_DETAIL))
 
 
 def _field_errors(field: str | None, detail: object) -> Iterator[FieldError]:
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            own = None if name in {"non_field_errors", "__all__"} else str(name)
+            own = None if name in {"non_field_errors", "__all__"} else _bounded(name, LONGEST_NAME)
             yield from _field_errors(own, inner)
     elif isinstance(detail, list):
         for inner in detail:
             yield from _field_errors(field, inner)
     else:
-        yield FieldError(field=field, code=getattr(detail, "code", "invalid"), detail=str(detail))
+        code = getattr(detail, "code", "invalid")
+        yield FieldError(field=field, code=code, detail=_bounded(detail, LONGEST_DETAIL))
+
+
+def _bounded(text: object, length: int) -> str:
+    """Text of a stranger as it can be sent back: cut, and without lone surrogates."""
+    full = str(text)
+    cut = full if len(full) <= length else f"{full[: length - 1]}…"
+    return cut.encode(errors="replace").decode()

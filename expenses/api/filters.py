@@ -15,6 +15,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 
 from expenses import selectors
+from expenses.api.problems import MOST_ERRORS
 from expenses.currencies import currency_choices
 from expenses.models import Expense, Status
 from expenses.rules import PrintableValidator
@@ -86,8 +87,10 @@ def refuse_unknown_parameters(request: Request, known: Set[str]) -> None:
 
     Raises DRF's ValidationError.
     """
-    errors = {}
+    errors: dict[str, list[exceptions.ErrorDetail]] = {}
     for name, values in request.query_params.lists():
+        if len(errors) > MOST_ERRORS:
+            break
         if name not in known:
             errors[name] = [exceptions.ErrorDetail("Unknown parameter.", code="unknown_parameter")]
         elif len(values) > 1:

@@ -9,6 +9,12 @@ from telemetry import get_correlation_id
 
 CONTENT_TYPE = "application/problem+json"
 
+#: What an answer says of a refusal: 80,000 unknown fields are not answered with 80,000 errors.
+MOST_ERRORS = 20
+#: Characters of a field's name and of a detail, which may hold what the client sent.
+LONGEST_NAME = 100
+LONGEST_DETAIL = 300
+
 
 class FieldError(TypedDict):
     field: str | None

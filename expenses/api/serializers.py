@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import islice
 from typing import Any, TypeVar
 
 from django.db.models import QuerySet
@@ -12,6 +13,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 
 from expenses import selectors
+from expenses.api.problems import MOST_ERRORS
 from expenses.currencies import currency_choices, in_currency
 from expenses.models import Category, Expense, Status
 from expenses.rules import NOTES_LENGTH, TITLE_LENGTH
@@ -31,6 +33,10 @@ def _example(**row: object) -> Callable[[Class], Class]:
     )
 
 
+def _error(detail: str, code: str) -> serializers.ErrorDetail:
+    return serializers.ErrorDetail(detail, code=code)
+
+
 class StrictSerializer(serializers.Serializer[Any]):
     """Refuses fields that it does not know: a misspelt one would be lost in silence.
 
@@ -39,12 +45,20 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
-            unknown = {
-                name: [serializers.ErrorDetail("Unknown field.", code="unknown_field")]
-                for name in data.keys() - self.fields.keys()
+            known = self.fields
+            # One more than an answer names, of however many were sent.
+            unknown = islice((name for name in data if name not in known), MOST_ERRORS + 1)
+            refused = {name: [_error("Unknown field.", "unknown_field")] for name in unknown}
+            # DRF looks for the text of a value among the choices, and the text of a deep list
+            # may be deeper than the stack.
+            refused |= {
+                name: [_error("A single value is required.", "invalid")]
+                for name, field in known.items()
+                if isinstance(field, serializers.ChoiceField)
+                and isinstance(data.get(name), dict | list)
             }
-            if unknown:
-                raise serializers.ValidationError(unknown)
+            if refused:
+                raise serializers.ValidationError(refused)
         return super().to_internal_value(data)
 
 

@@ -53,6 +53,7 @@ def alerts() -> list[Alert]:
         ),
         _span_metrics(),
         _jaeger_losing(),
+        _jaeger_disk(),
         _rules(),
         _notifications(),
         _losing_data(),
@@ -108,6 +109,26 @@ def _jaeger_losing() -> Alert:
         "Jaeger at {{ $labels.instance }} loses spans",
         f"""{COUNT} spans were refused or could not be stored. Traces have holes.
         A full disk or slow storage is the usual cause; Jaeger's log says.""",
+        "monitoring-itself",
+        (),
+        stack=True,
+    )
+
+
+def _jaeger_disk() -> Alert:
+    limit = THRESHOLDS["JaegerDiskFilling"]
+    free = "jaeger_storage_badger_value_log_bytes_available"
+    return Alert(
+        "JaegerDiskFilling",
+        "warning",
+        # A trend of less than two hours is none: Badger writes in steps, and so do others.
+        f"""{free} < {limit.above:.0f}
+        or (predict_linear({free}[{limit.window}], 24 * 3600) < 0 and {free} offset 2h) * 0 + {free}
+        """,
+        "The disk of the spans at {{ $labels.instance }} has {{ $value | humanize }}B left",
+        f"""Less than {limit.above / 1e9:g} GB are free where Jaeger keeps spans, or by the last
+        {bound(limit.window)} it is full within a day. Badger has no bound by size: on a full disk
+        spans are lost, and Jaeger may not start again.""",
         "monitoring-itself",
         (),
         stack=True,

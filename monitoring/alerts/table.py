@@ -72,6 +72,8 @@ THRESHOLDS: dict[str, Threshold] = {
     "AlertmanagerDown": Threshold(0, "2m"),
     "JaegerDown": Threshold(0, "2m"),
     "SpanMetricsDown": Threshold(0, "5m"),
+    # Bytes that are free on the disk of the spans, and the time until none is.
+    "JaegerDiskFilling": Threshold(2e9, "10m", "6h"),
     "JaegerLosingSpans": Threshold(10, "2m", "5m"),
     "RuleEvaluationFailing": Threshold(0, "1m", "5m"),
     # One that failed is sent again with the next of its group, within five minutes.

@@ -38,6 +38,7 @@ STACK_METRICS = {
     "up",
     "alertmanager_config_last_reload_successful",
     "alertmanager_notifications_failed_total",
+    "jaeger_storage_badger_value_log_bytes_available",
     "otelcol_exporter_send_failed_spans_total",
     "otelcol_receiver_failed_spans_total",
     "otelcol_receiver_refused_spans_total",
@@ -215,8 +216,8 @@ def test_a_speed_of_nothing_is_refused(tmp_path: Path) -> None:
         derived(tmp_path, 0)
 
 
-@pytest.mark.parametrize("way", ["local", "compose", "stack-only"])
-def test_the_three_ways_to_run_differ_in_their_targets_alone(way: str) -> None:
+@pytest.mark.parametrize("way", ["local", "compose", "stack-only", "replicas"])
+def test_the_ways_to_run_differ_in_their_targets_alone(way: str) -> None:
     folder = HERE / "prometheus/targets"
     configuration = (HERE / "prometheus/prometheus.yml").read_text()
 

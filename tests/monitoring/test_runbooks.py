@@ -19,6 +19,7 @@ from tests.monitoring.test_rules import alerts, known_metrics, promtool
 #: Metrics of the stack that no rule asks for.
 MORE_METRICS = {
     *("ALERTS", "alertmanager_notifications_total", "scrape_samples_scraped"),
+    "otelcol_receiver_accepted_spans_total",
     *("prometheus_notifications_alertmanagers_discovered", "prometheus_tsdb_head_series"),
     *("prometheus_rule_group_last_duration_seconds", "prometheus_tsdb_storage_blocks_bytes"),
 }

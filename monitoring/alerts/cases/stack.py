@@ -14,6 +14,7 @@ def cases() -> list[Case]:
         *_down("JaegerDown", "jaeger"),
         *_span_metrics(),
         *_jaeger_losing(),
+        *_jaeger_disk(),
         *_rules(),
         *_notifications(),
         *_losing_data(),
@@ -126,6 +127,44 @@ def _jaeger_losing() -> list[Case]:
             name, "one span is refused", {metric: counter((0, 20), (1, 1), (0, 40))}, silent="15m"
         ),
         Case(name, "spans were lost long ago", {metric: "500x60"}, silent="15m"),
+    ]
+
+
+def _jaeger_disk() -> list[Case]:
+    name = "JaegerDiskFilling"
+    jaeger = {"job": "jaeger", "instance": "h:1"}
+    metric = series("jaeger_storage_badger_value_log_bytes_available", **jaeger)
+    # A sample each five minutes; 100 MB in five minutes are 28.8 GB a day.
+    falling = " ".join(f"{34e9 - 1e8 * number:.0f}" for number in range(96))
+    steady = " ".join(f"{40e9 - 1e7 * number:.0f}" for number in range(96))
+    return [
+        Case(
+            name,
+            "less than 2 GB are free from 50m on for half an hour",
+            {metric: gauge((5e9, 10), (1.5e9, 6), (5e9, 20))},
+            starts="1h",
+            ends="1h20m",
+            labels=jaeger,
+            says={"summary": "The disk of the spans at h:1 has 1.5GB left"},
+            interval="5m",
+        ),
+        Case(
+            name,
+            "100 MB more in five minutes: within a day nothing is left",
+            {metric: falling},
+            values={
+                f'count(ALERTS{{alertname="{name}", alertstate="firing"}})': ("6h", 1),
+            },
+            interval="5m",
+        ),
+        Case(name, "10 MB more in five minutes", {metric: steady}, silent="7h", interval="5m"),
+        Case(
+            name,
+            "less than 2 GB are free for ten minutes, while Badger compacts",
+            {metric: gauge((5e9, 10), (1.5e9, 2), (5e9, 20))},
+            silent="2h",
+            interval="5m",
+        ),
     ]
 
 

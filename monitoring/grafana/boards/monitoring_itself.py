@@ -132,6 +132,18 @@ def make() -> dashboard.Dashboard:
                 ],
             ),
             graph(
+                "Free for spans",
+                "What is free on the disk where Jaeger keeps spans. JaegerDiskFilling is about "
+                f"less than {THRESHOLDS['JaegerDiskFilling'].above / 1e9:g} GB, or a day's rest.",
+                "decbytes",
+                [
+                    query(
+                        "jaeger_storage_badger_value_log_bytes_available{SELECTOR}", "{{instance}}"
+                    )
+                ],
+                floor=THRESHOLDS["JaegerDiskFilling"].above,
+            ),
+            graph(
                 "Configuration loaded",
                 "0 is a part that runs on its old configuration: ConfigurationNotLoaded.",
                 "short",

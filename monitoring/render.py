@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
@@ -61,6 +62,10 @@ class Links:
     jaeger: str = alert.JAEGER
     runbooks: str = alert.RUNBOOKS
 
+    def of(self, _alert_name: str, _annotation: str, text: str) -> str:
+        """An annotation of an alert with these addresses."""
+        return self.put(text)
+
     def put(self, text: str) -> str:
         for shipped, wanted in (
             (alert.GRAFANA, self.grafana),
@@ -69,6 +74,23 @@ class Links:
         ):
             text = text.replace(shipped, wanted.rstrip("/"))
         return text
+
+
+@dataclass(frozen=True)
+class LocalLinks(Links):
+    """Where Grafana does not run, and Jaeger has been built without its page.
+
+    Dashboards become the alert on Alertmanager's page, traces an answer of Jaeger's API.
+    """
+
+    alertmanager: str = ""
+
+    def of(self, alert_name: str, annotation: str, text: str) -> str:
+        if annotation == "dashboard_url":
+            matcher = quote('{alertname="' + alert_name + '"}')
+            return f"{self.alertmanager}/#/alerts?filter={matcher}"
+        search, answer = f"{alert.JAEGER}/search?", f"{alert.JAEGER}/api/traces?limit=20&"
+        return self.put(text.replace(search, answer))
 
 
 def render(
@@ -88,8 +110,8 @@ def render(
 ) -> None:
     """Write ``out/prometheus`` and ``out/alertmanager``.
 
-    Addresses are ``host:port``; without ``span_metrics`` or ``probe`` nobody scrapes it. ``speed``
-    divides every duration: intervals, ``for``, ranges.
+    Addresses are ``host:port``, several of one kind separated by commas; without ``span_metrics``
+    or ``probe`` nobody scrapes it. ``speed`` divides every duration: intervals, ``for``, ranges.
     ``receivers`` is a file with receivers that replace those of the same name. ``secrets`` is
     Prometheus' folder of ``make production-secrets``, for doors that are locked.
     """
@@ -108,7 +130,7 @@ def render(
     (folder / "targets").mkdir(parents=True)
     for name in (file.name for file in (HERE / "prometheus/targets/local").glob("*.yml")):
         address = targets[name.removesuffix(".yml")]
-        there = [{"targets": [address]}] if address else []
+        there = [{"targets": address.split(",")}] if address else []
         (folder / "targets" / name).write_text(yaml.safe_dump(there))
     configuration = _load(HERE / "prometheus/prometheus.yml")
     scrape = max(seconds(configuration["global"]["scrape_interval"]) / speed, _SHORTEST_SCRAPE)
@@ -137,7 +159,10 @@ def write_rules(
             _hurry(rules, speed, scrape)
         for rule in (rule for group in rules["groups"] for rule in group["rules"]):
             if links and "annotations" in rule:
-                rule["annotations"] = {k: links.put(v) for k, v in rule["annotations"].items()}
+                rule["annotations"] = {
+                    name: links.of(rule["alert"], name, text)
+                    for name, text in rule["annotations"].items()
+                }
         _write(folder / file.name, rules)
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from monitoring.render import Links, render
+from monitoring.render import Links, LocalLinks, render
 from monitoring.tools.build import PROGRAMS, go_problem, link
 from scripts.local import credentials, ports
 from scripts.local.layout import ROOT, Layout
@@ -47,8 +47,18 @@ _SCRIPTS = {"notifications", "probe"}
 class Stack:
     """Starts what is built, has the rest built beside, and lets it join; none can stop the API."""
 
-    def __init__(self, layout: Layout, say: Say, *, speed: float = 1.0) -> None:
+    def __init__(
+        self, layout: Layout, say: Say, *, speed: float = 1.0, local_links: bool = False
+    ) -> None:
+        """With ``local_links`` the links of alerts lead to what runs here, without Grafana."""
         self.layout = layout
+        self.links = Links(jaeger=layout.url("JAEGER_QUERY_PORT"))
+        if local_links:
+            self.links = LocalLinks(
+                jaeger=layout.url("JAEGER_QUERY_PORT"),
+                alertmanager=layout.url("ALERTMANAGER_PORT"),
+                runbooks=str(ROOT / "monitoring/runbooks"),
+            )
         self.say = say
         self.speed = speed
         self.parts: dict[str, Part] = {}
@@ -68,7 +78,7 @@ class Stack:
             probe=self.layout.address("PROBE_PORT"),
             prometheus=self.layout.address("PROMETHEUS_SERVER_PORT"),
             notifications=self.layout.address("NOTIFICATIONS_PORT"),
-            links=Links(jaeger=self.layout.url("JAEGER_QUERY_PORT")),
+            links=self.links,
             speed=self.speed,
         )
         # amtool and promtool are found where the runbooks look for them.
@@ -197,11 +207,20 @@ def prometheus(layout: Layout, configuration: Path, speed: float = 1.0) -> Part:
         "--enable-feature=exemplar-storage",
         # For the snapshots of `make backup`. Whoever may call it may delete series: loopback alone.
         "--web.enable-admin-api",
+        # Where an alert's expression leads to: there is no page of Prometheus' own.
+        f"--web.external-url={layout.url('NOTIFICATIONS_PORT', '/prometheus')}",
+        "--web.route-prefix=/",
         # How often it tells Alertmanager of an alert again; a minute unless time is compressed.
         f"--rules.alert.resend-delay={60_000 / speed:.0f}ms",
     ]
     ready = layout.url("PROMETHEUS_SERVER_PORT", "/-/ready")
-    return Part("prometheus", command, layout.logs / "prometheus.log", ready)
+    return Part(
+        "prometheus",
+        command,
+        layout.logs / "prometheus.log",
+        ready,
+        {"PROMETHEUS_REPLICA": "0"},
+    )
 
 
 def alertmanager(layout: Layout, configuration: Path) -> Part:
@@ -213,6 +232,8 @@ def alertmanager(layout: Layout, configuration: Path) -> Part:
         f"--config.file={configuration}",
         f"--storage.path={data}",
         f"--web.listen-address={layout.address('ALERTMANAGER_PORT')}",
+        # In links, in place of the machine's name, on which nobody listens.
+        f"--web.external-url={layout.url('ALERTMANAGER_PORT')}",
         # One Alertmanager alone: no gossip, no second port.
         "--cluster.listen-address=",
     ]
@@ -226,6 +247,7 @@ def notifications(layout: Layout) -> Part:
         *(sys.executable, str(ROOT / "monitoring/notifications.py")),
         *("--port", str(layout.port("NOTIFICATIONS_PORT"))),
         *("--file", str(layout.logs / "notifications.jsonl")),
+        *("--prometheus", layout.url("PROMETHEUS_SERVER_PORT")),
     ]
     ready = layout.url("NOTIFICATIONS_PORT")
     return Part("notifications", command, layout.logs / "notifications.log", ready)
@@ -257,6 +279,7 @@ def jaeger(layout: Layout) -> Part:
         "JAEGER_LISTEN_HOST": "127.0.0.1",
         "JAEGER_AGENT_UDP_PORT": str(layout.port("JAEGER_AGENT_PORT")),
         "JAEGER_DATA": str(data),
+        "JAEGER_MAINTENANCE_INTERVAL": "15s",
         "JAEGER_PROMETHEUS_URL": layout.url("PROMETHEUS_SERVER_PORT"),
     }
     command = [str(_path("jaeger")), "--config", str(ROOT / "monitoring/jaeger/config.yaml")]

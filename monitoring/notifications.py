@@ -4,9 +4,12 @@ It stands where mail, chat or a pager will stand. Python's standard library alon
 compose files run it in a plain image.
 
     python notifications.py [--port 9099] [--host 127.0.0.1] [--file notifications.jsonl]
+        [--prometheus http://127.0.0.1:9090]
 
 The last part of a webhook's path is the receiver's name. With ``--file`` every notification is kept
-as a JSON line as well, the newest ``MOST_KEPT`` bytes of them.
+as a JSON line as well, the newest ``MOST_KEPT`` bytes of them. With ``--prometheus`` a link to the
+graph of an alert's expression, ``/prometheus/graph``, leads to what Prometheus' API answers to it:
+one that is built from source has no page.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 LARGEST_BODY = 4 * 1024 * 1024
 MOST_KEPT = 20 * 1024 * 1024
@@ -51,10 +55,21 @@ class Handler(BaseHTTPRequestHandler):
     server_version = "notifications"
     timeout = PATIENCE
     file: Path | None = None
+    #: Address of Prometheus' API, empty where nobody said it.
+    prometheus = ""
 
     def do_GET(self) -> None:
-        """For health checks."""
-        self._answer(200, "ready")
+        """For health checks, and for links to the graph of an expression."""
+        parts = urlsplit(self.path)
+        if self.prometheus and parts.path == "/prometheus/graph":
+            expression = parse_qs(parts.query).get("g0.expr", [""])[0]
+            self.send_response(302)
+            query = urlencode({"query": expression})
+            self.send_header("Location", f"{self.prometheus}/api/v1/query?{query}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:
+            self._answer(200, "ready")
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
@@ -99,8 +114,10 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9099)
     parser.add_argument("--file", type=Path)
+    parser.add_argument("--prometheus", default="", metavar="URL")
     arguments = parser.parse_args()
     Handler.file = arguments.file
+    Handler.prometheus = arguments.prometheus.rstrip("/")
     try:
         server = ThreadingHTTPServer((arguments.host, arguments.port), Handler)
     except OSError as error:

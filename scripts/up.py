@@ -41,6 +41,7 @@ def run(layout: Layout, *, stack: bool) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     system = System(layout, say)
+    system.local_links = True
     status = 0
     try:
         say("starting PostgreSQL and the API ...")

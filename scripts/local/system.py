@@ -24,6 +24,8 @@ class StartError(RuntimeError):
 class System:
     """Started by ``make up``, by the end-to-end tests and by the drills alike."""
 
+    #: Whether the links of alerts lead to what runs here, or to where Grafana would be.
+    local_links = False
     #: Demo data of a first start.
     expenses, users = 2000, 5
 
@@ -111,7 +113,7 @@ class System:
             raise StartError(f"manage.py {command[0]} failed: {last}")
 
     def start_stack(self) -> None:
-        self.stack = Stack(self.layout, self.say, speed=self.speed)
+        self.stack = Stack(self.layout, self.say, speed=self.speed, local_links=self.local_links)
         try:
             self.stack.start()
         except (OSError, ValueError) as error:

@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
 
 #: Rows of the monitoring stack.
-STACK = frozenset({"Prometheus", "Alertmanager", "Notifications", "Jaeger"})
+STACK = frozenset({"Prometheus", "Alertmanager", "Notifications", "Probe", "Jaeger"})
 
 
 def rows(layout: Layout) -> list[Row]:

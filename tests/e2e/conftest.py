@@ -83,6 +83,7 @@ def running(layout: Layout) -> Iterator[Whole]:
         pytest.skip(f"not built: {', '.join(missing)} (make tools)")
     said: list[str] = []
     system = System(layout, said.append, speed=SPEED)
+    system.local_links = True
     # The tests' own settings must not reach the service that a person would start.
     environment = dict(os.environ)
     for name in ("DATABASE_URL", "DJANGO_SECRET_KEY", "PROMETHEUS_PORT", "OTEL_TRACES_EXPORTER"):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -265,6 +269,26 @@ def https(*, local: bool) -> bool:
     """Whether browsers come by https alone; not in a ``local`` run, unless it says so."""
     named = DJANGO_HTTPS.read()
     return not local if named is None else named
+
+
+def heartbeat_folder() -> str:
+    """Return the folder of the files by which gunicorn sees that its workers live.
+
+    Memory where there is some: a slow disk must not look like a dead worker. Raises
+    WrongEnvironmentError where no folder can be written.
+    """
+    memory = Path("/dev/shm")  # noqa: S108  gunicorn makes a file of its own in it
+    folders = [memory, Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "") or memory)]
+    with suppress(FileNotFoundError):
+        folders.append(Path(tempfile.gettempdir()))
+    for folder in folders:
+        if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+            return str(folder)
+    raise WrongEnvironmentError(
+        "TMPDIR",
+        "must name a folder that can be written, as /dev/shm cannot: gunicorn and the metrics keep "
+        "small files there",
+    )
 
 
 def forwarded_allow_ips() -> str:

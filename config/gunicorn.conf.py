@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from pathlib import Path
 
 from config import environment
 from telemetry import gunicorn as telemetry
@@ -20,9 +19,7 @@ control_socket_disable = True
 graceful_timeout = 30
 timeout = 60
 keepalive = 5
-# Heartbeat files on a memory file system: a slow disk must not look like a dead worker.
-if Path("/dev/shm").is_dir():
-    worker_tmp_dir = "/dev/shm"
+worker_tmp_dir = environment.heartbeat_folder()
 forwarded_allow_ips = environment.forwarded_allow_ips()
 
 

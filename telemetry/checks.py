@@ -59,6 +59,14 @@ def middleware(**_given: Any) -> list[CheckMessage]:
 def folder(**_given: Any) -> list[CheckMessage]:
     """W002: several workers need a folder that they can write."""
     parent = store.parent_folder()
+    if parent is None:
+        return [
+            Warning(
+                "No folder for metrics can be written: each process shows its own.",
+                hint="Set PROMETHEUS_MULTIPROC_DIR to a folder that the server's user can write.",
+                id="telemetry.W002",
+            )
+        ]
     existing = next(found for found in [parent, *parent.parents] if found.exists())
     if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
         return []
@@ -89,7 +97,7 @@ def alone_among_workers() -> str:
 
     ``manage.py check`` does not know which server will run; the worker does.
     """
-    if store.instance.folder is not None:
+    if store.instance.folder is not None or store.instance.is_apart:
         return ""
     try:
         command = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().split(b"\0")

@@ -259,8 +259,8 @@ PROMETHEUS_MULTIPROC_DIR = Variable(
     "PROMETHEUS_MULTIPROC_DIR",
     text,
     "",
-    "Folder under which each instance keeps its metric files; a folder of the system's temporary "
-    "one else.",
+    "Folder under which each instance keeps its metric files. Unset: the first that can be written "
+    "of systemd's RUNTIME_DIRECTORY, /dev/shm and the folder for temporary files.",
 )
 METRICS_TOKEN = Variable(
     "METRICS_TOKEN",

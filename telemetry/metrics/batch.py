@@ -30,8 +30,8 @@ def record(
     due: list[tuple[int, float]] = []
     now = monotonic() if trace_id else 0.0
     # `with`, though it takes longer than acquire() and release(): a signal handler that raises
-    # between those would leave the lock taken. The memory is asked for each time: a handler that
-    # forks leaves other memory behind in the child.
+    # between those would leave the lock taken. The memory is asked for after each call: a handler
+    # that forks leaves other memory behind in the child.
     with store.lock:
         if ended is not None:
             store.cells[ended.slot] -= 1
@@ -41,11 +41,12 @@ def record(
             store.cells[counter.slot] += 1
         exemplar_due = store.exemplar_due
         for counter, histogram, value in observations:
-            store.cells[counter.slot] += 1
             first = histogram.slot
             bucket = first + 1 + bisect_left(histogram.bounds, value)
-            store.cells[bucket] += 1
-            store.cells[first] += value
+            cells = store.cells
+            cells[counter.slot] += 1
+            cells[bucket] += 1
+            cells[first] += value
             if trace_id and exemplar_due.get(bucket, 0.0) <= now:
                 due.append((bucket, value))
         if due:

@@ -94,8 +94,8 @@ _files_of_prometheus_client = multiprocess.MultiProcessCollector.collect
 def telemetry_patched_collect(collector: Any) -> Iterable[Metric]:
     """``MultiProcessCollector.collect``: of the folder that our own files are in, our values."""
     folder = Path(collector._path).resolve()  # noqa: SLF001
-    ours = parent_folder().resolve()
-    if folder in {ours, *(ours / one for one in [instance.folder] if one)}:
+    ours = [one.resolve() for one in (parent_folder(), instance.folder) if one is not None]
+    if folder in ours:
         return shared()
     found: Iterable[Metric] = _files_of_prometheus_client(collector)  # type: ignore[no-untyped-call]
     return found

@@ -65,6 +65,22 @@ class Instance:
         self._reader: Reader | None = None
         #: Of the process that this one was forked from.
         self._parents: FileSource | None = None
+        #: Where no folder can be written: each process has values of its own, and which of them
+        #: leads is decided by a lock on a file that has no name.
+        self.is_apart = False
+        self._leader_file = -1
+
+    def _stay_alone(self, master: int) -> None:
+        """Keep the values of each process for itself, for want of a folder to share."""
+        self.master = master
+        self.is_apart = True
+        with suppress(OSError, AttributeError):
+            self._leader_file = os.memfd_create("telemetry-leader")
+        logger.warning(
+            "no folder for metrics can be written (%s): each process shows its own values, and a "
+            "scrape those of the one that answers it; PROMETHEUS_MULTIPROC_DIR names a folder",
+            ", ".join(map(str, _default_parents())),
+        )
 
     def _own_path(self, folder: Path) -> Path:
         # Process ids come again, in another container with the same folder at the same moment.
@@ -79,6 +95,9 @@ class Instance:
         if self.folder is not None and self.master == master:
             return
         parent = parent_folder()
+        if parent is None:
+            self._stay_alone(master)
+            return
         ticks = processes.start_ticks(master)
         folder = parent / "-".join(["instance", str(master), str(ticks), *place()])
         try:
@@ -188,9 +207,13 @@ class Instance:
 
         The first worker to ask holds a lock on a file until it dies; then another gets it.
         """
-        if self.folder is None:
+        if self.folder is not None:
+            path = self.folder / "leader"
+        elif self._leader_file >= 0:
+            # Opened again: what is inherited has one lock for all.
+            path = Path(f"/proc/self/fd/{self._leader_file}")
+        else:
             return True
-        path = self.folder / "leader"
         if self._lock_file is not None:
             if locks.is_at(path, self._lock_file):
                 return True
@@ -337,13 +360,43 @@ def _enters(user: int, group: int, folder: Path) -> bool:
     return bool(found.st_mode & (stat.S_IXGRP if found.st_gid == group else stat.S_IXOTH))
 
 
-def parent_folder() -> Path:
-    """Where instances keep their folders, also when the variable was inherited from one."""
+def parent_folder() -> Path | None:
+    """Where instances keep their folders, also when the variable was inherited from one. None where
+    the variable is not set and no folder can be written."""
     named = PROMETHEUS_MULTIPROC_DIR.read()
     if not named:
-        return Path(tempfile.gettempdir()) / f"telemetry-metrics-{os.getuid()}"
+        found = (parent / f"telemetry-metrics-{os.getuid()}" for parent in _default_parents())
+        return next(filter(_is_usable, found), None)
     folder = Path(named)
     return folder.parent if _FOLDER_NAME.fullmatch(folder.name) else folder
+
+
+def _default_parents() -> list[Path]:
+    """Folders for what lives as long as a process, the best first.
+
+    systemd's RuntimeDirectory is the service's own. /dev/shm is memory, no cleaner of temporary
+    files looks at it, and it can be written in a container whose root file system cannot.
+    """
+    found = [
+        Path(folder) for folder in os.environ.get("RUNTIME_DIRECTORY", "").split(":") if folder
+    ]
+    found.append(Path("/dev/shm"))  # noqa: S108  the folder in it is checked for its owner
+    with suppress(FileNotFoundError):
+        # Raised where no temporary folder can be written.
+        found.append(Path(tempfile.gettempdir()))
+    return found
+
+
+def _is_usable(folder: Path) -> bool:
+    """Whether this user can keep files in a folder, or can make it."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return folder.parent.is_dir() and os.access(folder.parent, os.W_OK | os.X_OK)
+    except OSError:
+        return False
+    own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    return own and os.access(folder, os.W_OK | os.X_OK)
 
 
 def place() -> list[str]:

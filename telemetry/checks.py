@@ -59,7 +59,7 @@ def middleware(**_given: Any) -> list[CheckMessage]:
 def folder(**_given: Any) -> list[CheckMessage]:
     """W002: several workers need a folder that they can write."""
     parent = store.parent_folder()
-    if parent is None:
+    if not store.can_share():
         return [
             Warning(
                 "No folder for metrics can be written: each process shows its own.",
@@ -97,13 +97,15 @@ def alone_among_workers() -> str:
 
     ``manage.py check`` does not know which server will run; the worker does.
     """
-    if store.instance.folder is not None or store.instance.is_apart:
+    if store.instance.folder is not None:
         return ""
     try:
         command = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return ""
-    if not any(Path(os.fsdecode(word)).name == "gunicorn" for word in command[:4]):
+    by_gunicorn = any(Path(os.fsdecode(word)).name == "gunicorn" for word in command[:4])
+    # Where no folder can be written, its master has said so.
+    if not by_gunicorn or store.instance.is_apart:
         return ""
     return (
         "telemetry.W003: this worker of gunicorn keeps its metrics for itself; add the hooks of "

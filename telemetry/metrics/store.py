@@ -95,7 +95,7 @@ class Instance:
         if self.folder is not None and self.master == master:
             return
         parent = parent_folder()
-        if parent is None:
+        if not can_share():
             self._stay_alone(master)
             return
         ticks = processes.start_ticks(master)
@@ -360,13 +360,17 @@ def _enters(user: int, group: int, folder: Path) -> bool:
     return bool(found.st_mode & (stat.S_IXGRP if found.st_gid == group else stat.S_IXOTH))
 
 
-def parent_folder() -> Path | None:
-    """Where instances keep their folders, also when the variable was inherited from one. None where
-    the variable is not set and no folder can be written."""
+def can_share() -> bool:
+    """Whether a folder was named, or there is one that can be written."""
+    return bool(PROMETHEUS_MULTIPROC_DIR.read()) or _is_usable(parent_folder())
+
+
+def parent_folder() -> Path:
+    """Where instances keep their folders, also when the variable was inherited from one."""
     named = PROMETHEUS_MULTIPROC_DIR.read()
     if not named:
-        found = (parent / f"telemetry-metrics-{os.getuid()}" for parent in _default_parents())
-        return next(filter(_is_usable, found), None)
+        found = [parent / f"telemetry-metrics-{os.getuid()}" for parent in _default_parents()]
+        return next(filter(_is_usable, found), found[0])
     folder = Path(named)
     return folder.parent if _FOLDER_NAME.fullmatch(folder.name) else folder
 

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from telemetry.logs import pipeline
+from telemetry.logs.standard_error import standard_error
 
 
 def handler() -> logging.Handler:
@@ -50,6 +51,7 @@ def at_shutdown(stop: Callable[[], None]) -> None:
 
 def _end(stop: Callable[[], None], number: int, _frame: Any) -> None:
     stop()
+    standard_error.finish()
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
 
@@ -57,3 +59,4 @@ def _end(stop: Callable[[], None], number: int, _frame: Any) -> None:
 async def _shut_down(shutdown: Any, stop: Callable[[], None], *given: Any, **named: Any) -> None:
     await shutdown(*given, **named)
     stop()
+    standard_error.finish()

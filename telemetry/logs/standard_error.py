@@ -170,13 +170,17 @@ class StandardError:
         except OSError as error:
             if error.errno not in _NOT_SUPPORTED:
                 raise
-        # gunicorn -D and others put another file in the place of descriptor 2.
-        status = os.fstat(_DESCRIPTOR)
-        if (status.st_dev, status.st_ino) != self._identity:
-            self.open()
-        else:
+        if not self._open_if_replaced():
             self._send = self._without_nowait()
         return self._send(line)
+
+    def _open_if_replaced(self) -> bool:
+        """Whether descriptor 2 is another file now, as after ``os.dup2(log, 2)``."""
+        status = os.fstat(_DESCRIPTOR)
+        if (status.st_dev, status.st_ino) == self._identity:
+            return False
+        self.open()
+        return True
 
     def _without_nowait(self) -> Callable[[bytes], int]:
         """The way for terminals and older kernels: an open file description of our own.
@@ -213,9 +217,7 @@ class StandardError:
             self._turn.release()
 
     def _send_reopened(self, line: bytes) -> int:
-        status = os.fstat(_DESCRIPTOR)
-        if (status.st_dev, status.st_ino) != self._identity:
-            self.open()
+        if self._open_if_replaced():
             return self._send(line)
         return os.write(self._reopened, line)
 
@@ -350,7 +352,12 @@ class StandardError:
         try:
             line = self._queue[0]
             sent = self._send(line)
-        except (BlockingIOError, IndexError):
+        except IndexError:
+            return False
+        except BlockingIOError:
+            # A file of some systems answers so as well.
+            with suppress(OSError):
+                self._open_if_replaced()
             return False
         except OSError as error:
             with self._lock:

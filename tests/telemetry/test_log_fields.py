@@ -21,6 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.functional import SimpleLazyObject
 
 import telemetry
+from scripts.servers import Server, gunicorn, uvicorn
 from telemetry.logs import pipeline
 from tests.conftest import Lines
 
@@ -364,6 +365,33 @@ def test_what_was_bound_before_a_request_is_there_again_behind_it(log_lines: Lin
     *inside, after = log_lines()
     assert {(line["process"], line["bound"]) for line in inside} == {("worker", "inside")}
     assert (after["process"], after["bound"]) == ("worker", "before")
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("command", [gunicorn(workers=1), uvicorn(workers=1)])
+@pytest.mark.parametrize("path", ["/structlog/", "/structlog-stream/", "/structlog-async/"])
+def test_a_servers_thread_takes_nothing_bound_to_its_next_request(
+    servers_database: str, command: Callable[[int], list[str]], path: str
+) -> None:
+    environment = {
+        "DATABASE_URL": servers_database,
+        "DJANGO_SETTINGS_MODULE": "tests.telemetry.site.settings",
+    }
+    server = Server(command, environment)
+    try:
+        for number in range(20):
+            server.get(f"{path}?name={number}", headers={"X-Correlation-ID": f"binds-{number}"})
+            server.get(path, headers={"X-Correlation-ID": f"binds-nothing-{number}"})
+    finally:
+        server.stop()
+
+    bound = {
+        line["correlation_id"]: line.get("bound")
+        for line in server.log_lines()
+        if "binds-" in line.get("correlation_id", "")
+    }
+    wanted = {f"binds-{number}": str(number) for number in range(20)}
+    assert bound == {**wanted, **dict.fromkeys((f"binds-nothing-{n}" for n in range(20)), None)}
 
 
 class Blocks:

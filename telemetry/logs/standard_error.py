@@ -77,7 +77,8 @@ class StandardError:
         #: A descriptor of our own for the same file, -1 while there is none.
         self._reopened = -1
         self._identity = (0, 0)
-        self._is_pipe = False
+        self._is_pipe = self._is_terminal = False
+        self._turn_descriptor = -1
         self._forget_queue()
         self._send: Callable[[bytes], int] = self._send_nowhere
         self.open()
@@ -90,7 +91,7 @@ class StandardError:
         self._begun = False
         #: Held by the thread that empties the queue.
         self._writing = threading.Lock()
-        #: Held by who writes to a terminal.
+        #: Held by who writes a long line, or to a terminal, until all of the line is written.
         self._turn = threading.Lock()
         #: Set when the process ends: until then what is written may wait for its reader.
         self._finish_by: float | None = None
@@ -100,6 +101,10 @@ class StandardError:
     def forget_after_fork(self) -> None:
         """In a new child: what was queued is the parent's to write."""
         self._forget_queue()
+        if self._turn_descriptor >= 0:
+            # The parent holds the lock on as long as it has this open.
+            os.close(self._turn_descriptor)
+            self._turn_descriptor = -1
         self._uncounted.clear()
         self._unreported.clear()
         self.open()
@@ -117,9 +122,10 @@ class StandardError:
         self._identity = status.st_dev, status.st_ino
         kind = status.st_mode
         self._is_pipe = stat.S_ISFIFO(kind)
+        self._is_terminal = os.isatty(_DESCRIPTOR)
         if self._is_pipe or stat.S_ISSOCK(kind):
             self._send = self._send_without_waiting if _RWF_NOWAIT else self._without_nowait()
-        elif os.isatty(_DESCRIPTOR):
+        elif self._is_terminal:
             self._send = self._without_nowait()
         else:
             # A file or /dev/null: nobody pauses.
@@ -138,8 +144,11 @@ class StandardError:
 
         It is queued if the reader is slow, and dropped and counted if it cannot be written.
         """
-        if self._queue or (len(line) > _PAGE and not self._has_room(len(line))):
+        if self._queue:
             self._enqueue(line)
+            return
+        if self._is_terminal or (len(line) > _PAGE and self._is_pipe):
+            self._write_in_turn(line)
             return
         try:
             sent = self._send(line)
@@ -150,6 +159,54 @@ class StandardError:
         else:
             if sent != len(line):
                 self._enqueue(line[sent:], rest=True)
+
+    def _write_in_turn(self, line: bytes) -> None:
+        """Write a line that the kernel does not take as a whole by its own guarantee."""
+        if not self._take_turn(alone=True):
+            self._enqueue(line)
+            return
+        begun = False
+        try:
+            sent = self._send(line) if self._has_room(len(line)) else 0
+            begun = 0 < sent < len(line)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._fail(error)
+            return
+        finally:
+            if not begun:
+                self._end_turn()
+        if sent < len(line):
+            self._enqueue(line[sent:], rest=begun)
+
+    def _take_turn(self, *, alone: bool) -> bool:
+        """Whether this thread may write now: one in this process, and by flock(2) one process
+        ``alone`` or several whose lines are short.
+
+        The lock needs an open file description of this process' own. It is open for this turn
+        only: longer, it would keep the pipe open for a reader that waits for its end.
+        """
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            self._turn_descriptor = os.open(f"/proc/self/fd/{_DESCRIPTOR}", _OPEN_FLAGS)
+        except OSError:
+            return True
+        try:
+            fcntl.flock(
+                self._turn_descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB
+            )
+        except OSError:
+            self._end_turn()
+            return False
+        return True
+
+    def _end_turn(self) -> None:
+        descriptor, self._turn_descriptor = self._turn_descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+        self._turn.release()
 
     # Ways to write: each returns the number of bytes that were taken, and raises BlockingIOError
     # when it is none for now.
@@ -191,30 +248,7 @@ class StandardError:
             self._reopened = os.open(f"/proc/self/fd/{_DESCRIPTOR}", _OPEN_FLAGS)
         except OSError:
             return self._send_when_writable
-        return self._send_reopened if self._is_pipe else self._send_in_turn
-
-    def _send_in_turn(self, line: bytes) -> int:
-        """To a terminal. Who wrote a part of a line has the turn until the rest is written."""
-        if not self._begun:
-            if not self._turn.acquire(blocking=False):
-                raise BlockingIOError
-            try:
-                fcntl.flock(self._reopened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                self._turn.release()
-                raise
-        sent = 0
-        try:
-            sent = self._send_reopened(line)
-        finally:
-            if sent == len(line) or not (sent or self._begun):
-                self._end_turn()
-        return sent
-
-    def _end_turn(self) -> None:
-        if self._turn.locked():
-            fcntl.flock(self._reopened, fcntl.LOCK_UN)
-            self._turn.release()
+        return self._send_reopened
 
     def _send_reopened(self, line: bytes) -> int:
         if self._open_if_replaced():
@@ -228,8 +262,8 @@ class StandardError:
         """
         if not _writable(0):
             raise BlockingIOError
-        free = max(self._free_bytes()[0], _PAGE)
-        return os.write(_DESCRIPTOR, line[:free])
+        capacity, waiting = self._capacity()
+        return os.write(_DESCRIPTOR, line[: max(capacity - 2 * waiting - _PAGE, _PAGE)])
 
     def _send_nowhere(self, _line: bytes) -> int:
         """Descriptor 2 was closed: a file that is opened later may have its number."""
@@ -247,31 +281,41 @@ class StandardError:
         return max(sent, 0)
 
     def _has_room(self, size: int) -> bool:
-        """Whether a pipe takes a line of more than a page at once.
+        """Whether a line of more than a page is taken at once.
 
         One that is larger than an empty pipe goes in parts. A socket of Unix takes 32 KiB at once,
         which is the longest line.
         """
-        free, empty = self._free_bytes()
-        return size <= free or empty
+        capacity, waiting = self._capacity()
+        return _fits(size, capacity, waiting)
 
-    def _free_bytes(self) -> tuple[int, bool]:
-        """Bytes that a pipe takes for sure, and whether it is empty.
-
-        A pipe is a ring of pages, and a line that does not fit behind what a page holds begins a
-        new one: two neighbours hold more than one page's bytes together. Some pages are left to
-        other processes that write at the same time.
-        """
+    def _capacity(self) -> tuple[int, int]:
+        """Bytes that a pipe holds when it is empty, and those that wait in it."""
         waiting = array.array("i", [0])
         try:
             if self._is_pipe:
                 fcntl.ioctl(_DESCRIPTOR, termios.FIONREAD, waiting)
-                capacity = fcntl.fcntl(_DESCRIPTOR, _F_GETPIPE_SZ)
-                return capacity - 2 * waiting[0] - min(4 * _PAGE, capacity // 4), waiting[0] == 0
+                return fcntl.fcntl(_DESCRIPTOR, _F_GETPIPE_SZ), waiting[0]
         except OSError:
             # It is none any more: writing tells.
             pass
-        return sys.maxsize, True
+        return sys.maxsize, 0
+
+    def _wait_until_it_fits(self, size: int) -> None:
+        """Wait for room for a long line; while others hold back, a reader makes it soon.
+
+        The line goes in parts when there is none though the reader reads. While it reads nothing
+        there is nothing to do but wait.
+        """
+        end = time.monotonic() + _ROOM_SECONDS
+        before, reads = 0, False
+        while True:
+            capacity, waiting = self._capacity()
+            reads = reads or waiting < before
+            before = waiting
+            if _fits(size, capacity, waiting) or (reads and time.monotonic() > end):
+                return
+            time.sleep(0.002)
 
     def _enqueue(self, line: bytes, *, rest: bool = False) -> None:
         if self._finish_by is not None:
@@ -316,36 +360,33 @@ class StandardError:
     def _run(self) -> None:
         writing = self._writing
         self._progress_at = time.monotonic()
-        turns = _Turns(self._is_pipe)
-        try:
-            while True:
-                self._write_queue(turns)
-                self._report()
-                writing.release()
-                # Whoever queued a line in this moment found the thread running.
-                if not self._queue or not writing.acquire(blocking=False):
-                    return
-        finally:
-            turns.close()
+        while True:
+            self._write_queue()
+            self._report()
+            writing.release()
+            # Whoever queued a line in this moment found the thread running.
+            if not self._queue or not writing.acquire(blocking=False):
+                return
 
-    def _write_queue(self, turns: _Turns) -> None:
-        room_by = time.monotonic() + _ROOM_SECONDS
+    def _write_queue(self) -> None:
         while self._queue:
             if not _writable(200):
-                room_by = time.monotonic() + _ROOM_SECONDS
                 continue
             size = len(self._queue[0])
-            is_long = size > _PAGE or self._begun
-            if not turns.take(alone=is_long):
-                room_by = time.monotonic() + _ROOM_SECONDS
-            elif not is_long or self._begun or time.monotonic() > room_by or self._has_room(size):
-                wrote = self._write_first()
-                if not self._begun:
-                    turns.leave()
-                if wrote:
-                    self._progress_at = time.monotonic()
-                    continue
-            time.sleep(0.002)
+            is_long = self._is_terminal or size > _PAGE
+            wrote = False
+            if self._begun or self._take_turn(alone=is_long):
+                try:
+                    if is_long and not self._begun:
+                        self._wait_until_it_fits(size)
+                    wrote = self._write_first()
+                finally:
+                    if not self._begun:
+                        self._end_turn()
+            if wrote:
+                self._progress_at = time.monotonic()
+            else:
+                time.sleep(0.002)
 
     def _write_first(self) -> bool:
         """Write the first line of the queue, or a part of it; returns whether anything went."""
@@ -364,7 +405,6 @@ class StandardError:
                 self._queue.popleft()
                 self._queued_bytes -= len(line)
                 begun, self._begun = self._begun, False
-            self._end_turn()
             self._fail(error, begun=begun)
             return False
         with self._lock:
@@ -435,46 +475,21 @@ class StandardError:
             self.drop("shutdown")
 
 
+def _fits(size: int, capacity: int, waiting: int) -> bool:
+    """Whether a pipe takes a line as a whole; one that is larger than all of it goes in parts.
+
+    A pipe is a ring of pages, and a line that does not fit behind what a page holds begins a new
+    one: two neighbours hold more than one page's bytes together. Half of it is left to other
+    processes whose short lines come at the same time.
+    """
+    return size <= capacity // 2 - 2 * waiting or waiting == 0
+
+
 def _writable(milliseconds: int) -> bool:
     """Whether descriptor 2 takes something, or has an error that a write would tell."""
     poll = select.poll()
     poll.register(_DESCRIPTOR, select.POLLOUT)
     return bool(poll.poll(milliseconds))
-
-
-class _Turns:
-    """Turns of the processes that have lines waiting for the same pipe, by flock(2).
-
-    Otherwise a long line would find no room between the short lines of the others. The lock needs
-    an open file description of this process' own; without one everybody writes when they can.
-    """
-
-    def __init__(self, is_pipe: bool) -> None:
-        self._taken = False
-        self._descriptor = -1
-        if is_pipe:
-            with suppress(OSError):
-                self._descriptor = os.open(f"/proc/self/fd/{_DESCRIPTOR}", _OPEN_FLAGS)
-
-    def take(self, *, alone: bool) -> bool:
-        if self._descriptor < 0 or self._taken:
-            return True
-        kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
-        try:
-            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        self._taken = True
-        return True
-
-    def leave(self) -> None:
-        if self._taken:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            self._taken = False
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
 
 
 standard_error = StandardError()

@@ -462,17 +462,26 @@ class StandardError:
 
     def _write_last(self, line: bytes, end: float) -> None:
         """When threads run no more, as for a finalizer at the end: wait here, a moment."""
-        while line and (left := end - time.monotonic()) > 0:
-            try:
-                if _writable(int(left * 1000)):
-                    line = line[self._send(line) :]
-            except BlockingIOError:
-                time.sleep(0.002)
-            except OSError as error:
-                self._fail(error)
-                return
-        if line:
-            self.drop("shutdown")
+        begun = False
+        while time.monotonic() < end:
+            if begun or self._take_turn(alone=True):
+                try:
+                    if begun or self._has_room(len(line)):
+                        sent = self._send(line)
+                        line = line[sent:]
+                        begun = begun or sent > 0
+                except BlockingIOError:
+                    pass
+                except OSError as error:
+                    self._fail(error)
+                    return
+                finally:
+                    if not line or not begun:
+                        self._end_turn()
+                if not line:
+                    return
+            time.sleep(0.002)
+        self.drop("shutdown")
 
 
 def _fits(size: int, capacity: int, waiting: int) -> bool:

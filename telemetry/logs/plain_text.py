@@ -19,6 +19,8 @@ import threading
 from types import TracebackType
 from typing import Any
 
+from telemetry.logs.standard_error import standard_error
+
 logger = logging.getLogger("stderr")
 #: Writes the lines of the log, once it is set up.
 log_handler: logging.Handler | None = None
@@ -32,7 +34,7 @@ _MOST_LINES = 500
 _LONGEST_REPR = 300
 #: Texts that are kept while the log is being written, and how often those that come meanwhile are.
 _MOST_MEANWHILE = 100
-_MOST_ROUNDS = 3
+_MOST_ROUNDS = 100
 
 
 class _Begun(threading.local):
@@ -74,6 +76,8 @@ class PlainText(io.TextIOBase):
         if begun.writing:
             if len(begun.meanwhile) < _MOST_MEANWHILE:
                 begun.meanwhile.append(text)
+            else:
+                standard_error.drop("format_failed")
             return len(text)
         begun.writing = True
         try:
@@ -85,7 +89,9 @@ class PlainText(io.TextIOBase):
                     break
                 text_meanwhile, begun.meanwhile = "".join(begun.meanwhile), []
                 self._take_all(text_meanwhile)
-            begun.meanwhile = []
+            if begun.meanwhile:
+                standard_error.drop("format_failed", len(begun.meanwhile))
+                begun.meanwhile = []
         finally:
             begun.writing = False
         return len(text)

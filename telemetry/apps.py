@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 
 from django.apps import AppConfig
 from django.conf import settings
 
+from telemetry import processes
 from telemetry.metrics import store
 
 # Before the models of other apps make their metrics.
 store.install()
-_parent = multiprocessing.parent_process()
-if store.instance.folder is None and _parent is not None and _parent.pid is not None:
-    # A server that spawns its workers (uvicorn --workers): they share their parent's instance.
-    store.instance.share(_parent.pid)
+
+
+def _share_with_parent() -> None:
+    """Share the instance of the process that spawned this one: uvicorn's supervisor, or any that
+    uses ``multiprocessing`` with ``spawn`` or ``forkserver``."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        # The process that loads no application, as the supervisor, has nothing to share yet.
+        if not store.instance.share_with(parent.pid):
+            store.instance.share(parent.pid)
+    elif getattr(multiprocessing.current_process(), "_inheriting", False):
+        # While its target is loaded a child does not know its parent; a server that forks may be
+        # between the two.
+        ancestor = os.getppid()
+        for _ in range(2):
+            if store.instance.share_with(ancestor):
+                return
+            found = processes.stat(ancestor)
+            ancestor = found.parent if found else 0
+        store.instance.share(os.getppid())
+
+
+if store.instance.folder is None:
+    _share_with_parent()
 
 
 class TelemetryConfig(AppConfig):

@@ -62,11 +62,13 @@ def of(folder: Path) -> list[Master]:
     return found
 
 
-def folder_of(parent: Path, pid: int) -> Path | None:
-    """The folder, in that of all instances, of which a living process is a master."""
+def folder_of(parent: Path, pid: int, listed_as: str = "master") -> Path | None:
+    """The folder, in that of all instances, in which a living process is listed: as a ``master``,
+    or as any ``process`` that counts."""
+    suffix = "" if listed_as == "master" else ".names"
     with suppress(OSError):
-        for path in parent.glob(f"instance-*/master-{pid}-*"):
-            if _NAME.fullmatch(path.name) and locks.is_held_at(path, pid):
+        for path in parent.glob(f"instance-*/{listed_as}-{pid}-*{suffix}"):
+            if locks.is_held_at(path, pid):
                 return path.parent
     return None
 

@@ -111,6 +111,26 @@ class Instance:
                 PROMETHEUS_MULTIPROC_DIR.name,
                 f"must name a folder that can be written: {error.strerror}: {parent}",
             ) from None
+        self._open(folder, held, master)
+
+    def share_with(self, pid: int) -> bool:
+        """Keep values beside those of a living process, as the worker that spawned this one; False
+        where it shares them with nobody."""
+        folder = masters.folder_of(parent_folder(), pid, "process")
+        if folder is None:
+            return False
+        named = _FOLDER_NAME.fullmatch(folder.name)
+        living = [one.pid for one in masters.of(folder) if one.is_alive]
+        if not living and named is not None:
+            # A server whose master does not load the application, as uvicorn's.
+            living = [int(named[1])]
+        try:
+            self._open(folder, _enter(folder), living[0])
+        except OSError:
+            return False
+        return True
+
+    def _open(self, folder: Path, held: int, master: int) -> None:
         left, self.folder = self.folder, folder
         self.master = master
         if self._reader is not None:
@@ -265,6 +285,7 @@ class Instance:
     def keep_up(self) -> None:
         """Write what found no room before, and what somebody removed from the folder."""
         if self.folder is None:
+            self._join_children()
             return
         restored = self._restore(self.folder)
         if store.path is None:
@@ -279,6 +300,15 @@ class Instance:
                 "PROMETHEUS_MULTIPROC_DIR names another folder",
                 self.folder,
             )
+
+    def _join_children(self) -> None:
+        """Share values with the processes that this one spawned, once there are some: they have
+        made a folder of its name."""
+        ticks = processes.start_ticks(self.master)
+        folder = "-".join(["instance", str(self.master), str(ticks), *place()])
+        if (parent_folder() / folder).is_dir():
+            self.share(self.master)
+            self.add_worker()
 
     def _restore(self, folder: Path) -> bool:
         """Write the files of this process again if they are not there; whether any was missing."""

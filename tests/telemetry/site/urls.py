@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +19,7 @@ from django.urls import include, path, re_path
 from opentelemetry import metrics
 
 import telemetry
+from tests.telemetry.site.children import make_coffee
 
 log = telemetry.get_logger("tests.site")
 
@@ -265,6 +267,17 @@ def coffee(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("coffee")
 
 
+def spawn(request: HttpRequest) -> HttpResponse:
+    """Children of multiprocessing, each of which makes a coffee."""
+    context = multiprocessing.get_context(request.GET["method"])
+    children = [context.Process(target=make_coffee, args=("weak",)) for _ in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    return HttpResponse(str([child.exitcode for child in children]))
+
+
 _meter = metrics.get_meter("tests.site")
 TEAS = _meter.create_counter("teas")
 _made: list[str] = []
@@ -325,6 +338,7 @@ urlpatterns = [
     path("stream-slowly-async/", stream_slowly_async),
     path("call/", call),
     path("coffee/", coffee),
+    path("spawn/", spawn),
     path("tea/", tea),
     path("server-cursor/", server_cursor),
     path("access/", access),

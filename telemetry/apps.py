@@ -8,7 +8,7 @@ import os
 from django.apps import AppConfig
 from django.conf import settings
 
-from telemetry import processes
+from telemetry import processes, uwsgi
 from telemetry.metrics import store
 
 # Before the models of other apps make their metrics.
@@ -35,7 +35,7 @@ def _share_with_parent() -> None:
         store.instance.share(os.getppid())
 
 
-if store.instance.folder is None:
+if store.instance.folder is None and not uwsgi.shares_instance():
     _share_with_parent()
 
 
@@ -55,6 +55,8 @@ class TelemetryConfig(AppConfig):
         configure(settings.LOGGING)
         provider.install()
         runtime.prepare()
+        if uwsgi.is_master() and not uwsgi.problem():
+            runtime.defer()
         connections.install()
         cursors.install()
         commands.install()

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Tags, Warning, register  # noqa: A004
 
-from telemetry import settings
+from telemetry import settings, uwsgi
 from telemetry.metrics import store
 
 MIDDLEWARE = "telemetry.middleware.TelemetryMiddleware"
@@ -97,6 +97,8 @@ def alone_among_workers() -> str:
 
     ``manage.py check`` does not know which server will run; the worker does.
     """
+    if reason := uwsgi.problem():
+        return f"telemetry.W003: uWSGI is set up wrongly for telemetry: {reason}"
     if store.instance.folder is not None:
         return ""
     try:

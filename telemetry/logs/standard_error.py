@@ -389,7 +389,7 @@ class StandardError:
                 time.sleep(0.002)
 
     def _write_first(self) -> bool:
-        """Write the first line of the queue, or a part of it; returns whether anything went."""
+        """Write the first line of the queue, or a part of it, or drop it; false for none of it."""
         try:
             line = self._queue[0]
             sent = self._send(line)
@@ -406,7 +406,8 @@ class StandardError:
                 self._queued_bytes -= len(line)
                 begun, self._begun = self._begun, False
             self._fail(error, begun=begun)
-            return False
+            # The next one at once: it is most likely dropped as well.
+            return True
         with self._lock:
             self._queue.popleft()
             self._begun = sent < len(line)

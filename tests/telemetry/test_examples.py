@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from opentelemetry import trace
+from sentry_sdk.integrations.opentelemetry import SentrySpanProcessor
 
 import telemetry
 from scripts.servers import ROOT
@@ -86,6 +88,20 @@ def test_write_lines_to_a_file(tmp_path: Path) -> None:
     shop, other = map(json.loads, (tmp_path / "shop.log").read_text().splitlines())
     assert (shop["message"], shop["password"], shop["rows"]) == ("of the shop", "***", 3)
     assert (other["level"], other["message"]) == ("error", "of somebody else, password=***")
+
+
+def test_add_a_span_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider: Any = trace.get_tracer_provider()
+    ended: list[str] = []
+    monkeypatch.setattr(SentrySpanProcessor, "on_end", lambda _self, span: ended.append(span.name))
+
+    run("Add a span processor")["ShopConfig"]("shop", telemetry).ready()
+    try:
+        telemetry.get_tracer().start_span("for Sentry").end()
+    finally:
+        provider.shut_processors_down()
+
+    assert ended == ["for Sentry"]
 
 
 @pytest.mark.django_db

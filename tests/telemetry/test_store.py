@@ -116,6 +116,12 @@ def test_a_link_that_somebody_laid_in_the_folders_place_is_refused(
         store.Instance().share(os.getpid())
 
 
+def count_hit() -> None:
+    # A new series may need other memory: its slot comes before the cells.
+    slot = store.store.slot(HITS)
+    store.store.cells[slot] += 1
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up its rights")
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_workers_of_another_user_share_their_masters_folder(
@@ -128,11 +134,15 @@ def test_workers_of_another_user_share_their_masters_folder(
         monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", f"{parent}/metrics")
         pid = os.fork()
         if pid == 0:
-            os.umask(umask)
-            store.instance.share(os.getpid())
-            store.store.cells[store.store.slot(HITS)] += 1
-            codes = [_work_as(nobody) for _ in range(2)]
-            os._exit(max(codes))
+            code = 1
+            try:
+                os.umask(umask)
+                store.instance.share(os.getpid())
+                count_hit()
+                code = max(_work_as(nobody) for _ in range(2))
+            finally:
+                # Whatever was raised: the child must not go on with the tests.
+                os._exit(code)
         _, status = os.waitpid(pid, 0)
 
     assert os.waitstatus_to_exitcode(status) == 0
@@ -148,7 +158,7 @@ def _work_as(nobody: pwd.struct_passwd) -> int:
             instance.give_to(nobody.pw_uid, nobody.pw_gid)
             os.setgid(nobody.pw_gid)
             os.setuid(nobody.pw_uid)
-            store.store.cells[store.store.slot(HITS)] += 1
+            count_hit()
             instance.add_worker()
             led = instance.lead()
             instance.fold()
@@ -172,7 +182,7 @@ def test_a_worker_that_began_without_room_gets_its_files_later(
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             store.instance.share(os.getpid())
-            store.store.cells[store.store.slot(HITS)] += 1
+            count_hit()
             began = store.store.path
             resource.setrlimit(
                 resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)

@@ -6,6 +6,7 @@ run in the end stands in the last lines, with the reason.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,16 +20,26 @@ from scripts.containers import engine
 from scripts.local.layout import ROOT
 from scripts.skipped_tests import Skipped, read, summary
 
-#: Quick ones first: what fails, fails soon. The last stage needs the programs of the stack.
-_STAGES = (
+#: Tests of real servers mostly wait and those without mostly compute, so they run side by side. The
+#: later stages need the programs of the stack.
+_SERVERS = "servers and not e2e and not containers and not container_drills"
+_STAGES: tuple[tuple[tuple[str, list[str]], ...], ...] = (
     (
-        "tests without servers",
-        ["-m", "not servers and not e2e and not containers and not container_drills"],
+        (
+            "tests without servers",
+            ["-m", "not servers and not e2e and not containers and not container_drills"],
+        ),
+        ("tests of real servers: telemetry", ["-m", _SERVERS, "tests/telemetry"]),
+        (
+            "tests of real servers: the others",
+            ["-m", _SERVERS, "tests", "--ignore", "tests/telemetry"],
+        ),
     ),
-    ("tests of real servers", ["-m", "servers and not e2e"]),
-    ("the whole line", ["-m", "e2e"]),
-    ("the compose files in containers", ["-m", "containers"]),
+    (("the whole line", ["-m", "e2e"]),),
+    (("the compose files in containers", ["-m", "containers"]),),
 )
+#: 5 is pytest's exit status for a selection without tests.
+_PASSED = {0, 5}
 #: How the reason of a test begins that waits for a program (``pytest.skip``).
 NOT_BUILT = ("not built: ", "promtool is not built")
 
@@ -127,12 +138,18 @@ def run_all(build: Build, images: Images, file: Path) -> list[Skipped] | None:
     if not run("lint", ["make", "--no-print-directory", "lint"]):
         return None
     skipped: list[Skipped] = []
-    for name, selection in _STAGES:
-        if name == "the whole line":
+    for stages in _STAGES:
+        names = {name for name, _ in stages}
+        if "the whole line" in names:
             build.wait()
-        if name == "the compose files in containers":
+        if "the compose files in containers" in names:
             images.wait()
-        if (found := run_stage(name, selection, file)) is None:
+        if len(stages) > 1:
+            found = run_side_by_side(stages, file.parent)
+        else:
+            ((name, selection),) = stages
+            found = run_stage(name, selection, file)
+        if found is None:
             return None
         skipped += found
     waited = [each for each in skipped if each.reason.startswith(NOT_BUILT)]
@@ -144,11 +161,56 @@ def run_all(build: Build, images: Images, file: Path) -> list[Skipped] | None:
     return skipped
 
 
+def run_side_by_side(
+    stages: Sequence[tuple[str, Sequence[str]]], folder: Path
+) -> list[Skipped] | None:
+    """Run stages at the same time, and print what each said when it ends; which tests were skipped,
+    None as soon as one failed."""
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    files = {name: folder / f"stage-{number}" for number, (name, _) in enumerate(stages)}
+    started = time.monotonic()
+    skipped: list[Skipped] = []
+    try:
+        for name, selection in stages:
+            print(f"--- {name} (beside others)", flush=True)
+            with files[name].with_suffix(".log").open("wb") as output:
+                command = pytest_command(selection, files[name].with_suffix(".json"))
+                running[name] = subprocess.Popen(
+                    command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+                )
+        while running:
+            time.sleep(0.2)
+            for name, process in list(running.items()):
+                if (status := process.poll()) is None:
+                    continue
+                del running[name]
+                said = files[name].with_suffix(".log").read_text(errors="replace")
+                passed = status in _PASSED
+                verdict = "passed" if passed else "FAILED"
+                print(
+                    f"{said}--- {name}: {verdict} in {time.monotonic() - started:.0f} s", flush=True
+                )
+                if not passed:
+                    return None
+                skipped += read(files[name].with_suffix(".json"))
+    finally:
+        for process in running.values():
+            # As Ctrl-C: pytest ends what its tests started.
+            process.send_signal(signal.SIGINT)
+        for process in running.values():
+            process.wait()
+    return skipped
+
+
+def pytest_command(selection: Sequence[str], file: Path) -> list[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "scripts.skipped_tests"]
+    return [*command, "--skipped-to", str(file), *selection]
+
+
 def run_stage(name: str, selection: Sequence[str], file: Path) -> list[Skipped] | None:
     """Run some tests; which of them were skipped, None when one failed."""
     file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "scripts.skipped_tests"]
-    if not run(name, [*command, "--skipped-to", str(file), *selection]):
+    if not run(name, pytest_command(selection, file)):
         return None
     return read(file)
 
@@ -158,8 +220,7 @@ def run(name: str, command: Sequence[str]) -> bool:
     print(f"--- {name}", flush=True)
     started = time.monotonic()
     status = subprocess.run(command, cwd=ROOT, check=False).returncode
-    # 5 is pytest's word for a selection without tests.
-    passed = status in {0, 5}
+    passed = status in _PASSED
     print(f"--- {name}: {'passed' if passed else 'FAILED'} in {time.monotonic() - started:.0f} s")
     return passed
 

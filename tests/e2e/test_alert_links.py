@@ -26,6 +26,7 @@ CASES = [
         {"method": "GET", "endpoint": f"{FAULTS}/slow/"},
         f"{FAULTS}/slow/?seconds=2.6",
     ),
+    ("RequestsRefused", {"status": "401"}, "/api/v1/expenses/"),
     ("RepeatedQueries", {"endpoint": f"{FAULTS}/queries/"}, f"{FAULTS}/queries/?n=20"),
 ]
 
@@ -82,4 +83,4 @@ def test_every_link_that_names_a_label_is_among_the_cases() -> None:
     }
 
     # UpstreamSlow's link is that of UpstreamFailing with a duration in place of the error.
-    assert named == {case[0] for case in CASES if case[1]} | {"UpstreamFailing", "UpstreamSlow"}
+    assert named == {case[0] for case in CASES if case[1]} | {"UpstreamSlow"}

@@ -84,7 +84,12 @@ def monitor(whole: Whole, figure: str, **more: str) -> dict[str, list[float]]:
 def test_the_monitor_tab_has_rates(whole: Whole, counted: float, figure: str) -> None:
     operation = f"GET {ENDPOINT}"
 
-    poll(lambda: monitor(whole, figure).get(operation), 60, f"the Monitor tab has no {figure}")
+    def rates() -> list[float]:
+        # A rate needs a series that grows, not one that begins with its last value.
+        whole.api("GET", ENDPOINT)
+        return monitor(whole, figure).get(operation, [])
+
+    poll(rates, 60, f"the Monitor tab has no {figure}")
 
 
 def test_the_monitor_tab_has_latencies_in_milliseconds(whole: Whole, counted: float) -> None:
@@ -96,6 +101,5 @@ def test_the_monitor_tab_has_latencies_in_milliseconds(whole: Whole, counted: fl
         whole.api("GET", f"{slow}?seconds=0.3")
         return monitor(whole, "latencies", quantile="0.5").get(f"GET {slow}", [])
 
-    found = poll(latencies, 60, "the Monitor tab has no latencies")
-    # The bucket that holds 300 ms.
-    assert all(250 <= value <= 500 for value in found), found
+    # The bucket that holds 300 ms; earlier requests of other tests were slower.
+    poll(lambda: 250 <= (latencies() or [0.0])[-1] <= 500, 90, "the Monitor tab has no 300 ms")

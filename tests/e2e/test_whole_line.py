@@ -126,7 +126,7 @@ def test_every_span_carries_the_correlation_id(
 
 
 def test_every_target_of_prometheus_is_up(whole: Whole) -> None:
-    jobs = {"alertmanager", "expense-tracker-api", "jaeger", "prometheus", "span-metrics"}
+    jobs = {"alertmanager", "expense-tracker-api", "jaeger", "probe", "prometheus", "span-metrics"}
 
     poll(
         lambda: {found["metric"]["job"] for found in whole.query("up == 1")} == jobs,

@@ -119,7 +119,6 @@ def test_a_service_whose_migrations_are_not_applied_is_not_ready() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("OTEL_TRACES_SAMPLER_ARG", "most"),
         ("OTEL_TRACES_EXPORTER", "zipkin"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("PROMETHEUS_PORT", "eighty"),

@@ -45,7 +45,8 @@ def counted_by_two(server: Server) -> float:
     def both() -> bool:
         pid = server.get("/count/?page=a").text
         workers[pid] = workers.get(pid, 0) + 1
-        return len(workers) == 2
+        # Told apart by what each counted.
+        return len(workers) == 2 and len(set(workers.values())) == 2
 
     poll(both, 30, "one worker answered all")
     return sum(workers.values())

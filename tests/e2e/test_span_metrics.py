@@ -80,14 +80,16 @@ def monitor(whole: Whole, figure: str, **more: str) -> dict[str, list[float]]:
     return found
 
 
-@pytest.mark.parametrize("figure", ["calls", "errors"])
-def test_the_monitor_tab_has_rates(whole: Whole, counted: float, figure: str) -> None:
-    operation = f"GET {ENDPOINT}"
-
+@pytest.mark.parametrize(
+    ("figure", "endpoint"), [("calls", ENDPOINT), ("errors", "/api/v1/demo/faults/error/")]
+)
+def test_the_monitor_tab_has_rates(
+    whole: Whole, counted: float, figure: str, endpoint: str
+) -> None:
     def rates() -> list[float]:
         # A rate needs a series that grows, not one that begins with its last value.
-        whole.api("GET", ENDPOINT)
-        return monitor(whole, figure).get(operation, [])
+        whole.api("GET", endpoint)
+        return monitor(whole, figure).get(f"GET {endpoint}", [])
 
     poll(rates, 60, f"the Monitor tab has no {figure}")
 

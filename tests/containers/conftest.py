@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+import requests
 
 from scripts.containers import engine, images
 from scripts.containers.compose import ComposeSystem, build_image
@@ -18,12 +19,28 @@ DEMO = {
     "DEMO_ADMIN_PASSWORD": "containers-only-1",
 }
 
+EXPENSE = {
+    "title": "Lunch",
+    "merchant": "Cafe",
+    "amount": "12.50",
+    "currency": "EUR",
+    "spent_on": "2026-01-15",
+}
+
+
+def login(system: ComposeSystem) -> dict[str, str]:
+    """Return the header of a logged-in demo user."""
+    answer = requests.post(
+        system.url("API_PORT", "/api/v1/auth/login/"),
+        json={"username": "demo1", "password": DEMO["DEMO_PASSWORD"]},
+        timeout=20,
+    )
+    return {"Authorization": f"Token {answer.json()['token']}"}
+
 
 @pytest.fixture(scope="session")
 def container_engine() -> Iterator[str]:
     """A container engine with every pinned image and the service's own."""
-    if (reason := engine.problem()) is not None:
-        pytest.skip(reason)
     with ExitStack() as stack:
         try:
             host = stack.enter_context(engine.running())

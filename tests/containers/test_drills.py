@@ -23,7 +23,7 @@ from scripts.containers.compose import ComposeSystem
 from scripts.containers.images import docker
 from scripts.local.layout import ROOT
 from scripts.servers import poll
-from tests.containers.conftest import DEMO
+from tests.containers.conftest import DEMO, EXPENSE, login
 
 pytestmark = [pytest.mark.container_drills, pytest.mark.timeout(400)]
 
@@ -86,12 +86,7 @@ def system(container_engine: str) -> Iterator[ComposeSystem]:
 
 @pytest.fixture(scope="module")
 def token(system: ComposeSystem) -> dict[str, str]:
-    answer = requests.post(
-        system.url("API_PORT", "/api/v1/auth/login/"),
-        json={"username": "demo1", "password": DEMO["DEMO_PASSWORD"]},
-        timeout=20,
-    )
-    return {"Authorization": f"Token {answer.json()['token']}"}
+    return login(system)
 
 
 @contextmanager
@@ -100,13 +95,6 @@ def traffic(system: ComposeSystem, token: dict[str, str], pairs: int = 1) -> Ite
     for no answer."""
     ended = threading.Event()
     statuses: list[int] = []
-    expense = {
-        "title": "Lunch",
-        "merchant": "Cafe",
-        "amount": "12.50",
-        "currency": "EUR",
-        "spent_on": "2026-01-15",
-    }
 
     def ask(method: str, body: dict[str, str] | None) -> None:
         while not ended.wait(0.1):
@@ -124,7 +112,7 @@ def traffic(system: ComposeSystem, token: dict[str, str], pairs: int = 1) -> Ite
 
     clients = [
         threading.Thread(target=ask, args=given, daemon=True)
-        for given in (("GET", None), ("POST", expense)) * pairs
+        for given in (("GET", None), ("POST", EXPENSE)) * pairs
     ]
     for client in clients:
         client.start()

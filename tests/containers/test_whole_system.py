@@ -18,20 +18,11 @@ from scripts.doctor.__main__ import examine
 from scripts.doctor.check import System
 from scripts.servers import poll
 from tests.conftest import samples
-from tests.containers.conftest import DEMO
+from tests.containers.conftest import EXPENSE, login
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 
 PATH = "/api/v1/expenses/"
-
-
-def login(system: ComposeSystem) -> dict[str, str]:
-    answer = requests.post(
-        system.url("API_PORT", "/api/v1/auth/login/"),
-        json={"username": "demo1", "password": DEMO["DEMO_PASSWORD"]},
-        timeout=20,
-    )
-    return {"Authorization": f"Token {answer.json()['token']}"}
 
 
 def request_record(system: ComposeSystem, correlation_id: str) -> dict[str, Any]:
@@ -65,18 +56,11 @@ def test_every_health_check_passes(whole_system: ComposeSystem) -> None:
 
 
 def test_one_request_is_in_metrics_prometheus_trace_and_log(whole_system: ComposeSystem) -> None:
-    expense = {
-        "title": "Lunch",
-        "merchant": "Cafe",
-        "amount": "12.50",
-        "currency": "EUR",
-        "spent_on": "2026-01-15",
-    }
     correlation_id = "containers-lunch-1"
 
     answer = requests.post(
         whole_system.url("API_PORT", PATH),
-        json=expense,
+        json=EXPENSE,
         headers={**login(whole_system), "X-Correlation-ID": correlation_id},
         timeout=20,
     )

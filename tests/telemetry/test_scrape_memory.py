@@ -36,8 +36,9 @@ FEW, MANY = 20, 40
 KEPT = {"same order": 1.0, "own order": 9.0}
 #: And for an exemplar: 20.1, a process' bytes among them.
 KEPT_FOR_EXEMPLAR = 25
-#: On top of that while all numbers change: 0.02.
-WHILE_SCRAPING = 0.1
+#: On top of that while all numbers change: 0.02, and up to 0.13 where the interpreter keeps some
+#: kilobytes of its own (1,000 processes' numbers in memory at once would be 8 and more).
+WHILE_SCRAPING = 1.0
 
 
 def write(store: ValueStore, order: str, *, exemplars: bool) -> None:

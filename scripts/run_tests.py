@@ -1,7 +1,8 @@
 """``make test``: lint, then the tests; programs of the stack are built meanwhile where Go is.
 
-A test that needs a program which is still being built is run again when it is there. What was not
-run in the end stands in the last lines, with the reason.
+A test that needs a program which is still being built is run again when it is there. Up to
+MOST_AGAIN tests of a stage that failed are run once more, alone. What was not run in the end stands
+in the last lines, with the reason, and so does what failed at first.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from monitoring.tools.build import PROGRAMS, go_problem
 from scripts.containers import engine
 from scripts.local.layout import ROOT
-from scripts.skipped_tests import Skipped, read, summary
+from scripts.pytest_outcomes import Outcomes, Skipped, read, summary
 
 #: Tests of real servers mostly wait and those without mostly compute, so they run side by side. The
 #: later stages need the programs of the stack.
@@ -40,6 +41,8 @@ _STAGES: tuple[tuple[tuple[str, list[str]], ...], ...] = (
 )
 #: 5 is pytest's exit status for a selection without tests.
 _PASSED = {0, 5}
+#: Tests of a stage that may fail beside the others and pass alone.
+MOST_AGAIN = 5
 #: How the reason of a test begins that waits for a program (``pytest.skip``).
 NOT_BUILT = ("not built: ", "promtool is not built")
 
@@ -123,60 +126,79 @@ def main() -> int:
     images.start()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            skipped = run_all(build, images, Path(folder) / "skipped.json")
+            found = run_all(build, images, Path(folder))
         finally:
             images.stop()
             build.stop()
-    if skipped is None:
+    if found is None:
         return 1
-    print("\n".join(last_lines(skipped, build)))
+    print("\n".join(last_lines(found.skipped, build, found.failed)))
     return 0
 
 
-def run_all(build: Build, images: Images, file: Path) -> list[Skipped] | None:
-    """Every stage; what was skipped in the end, None when something failed."""
+def run_all(build: Build, images: Images, folder: Path) -> Outcomes | None:
+    """Run every stage. Return what was skipped in the end and what failed once and then passed;
+    None when something failed."""
     if not run("lint", ["make", "--no-print-directory", "lint"]):
         return None
     skipped: list[Skipped] = []
+    failed_once: list[str] = []
     for stages in _STAGES:
         names = {name for name, _ in stages}
         if "the whole line" in names:
             build.wait()
         if "the compose files in containers" in names:
             images.wait()
-        if len(stages) > 1:
-            found = run_side_by_side(stages, file.parent)
-        else:
-            ((name, selection),) = stages
-            found = run_stage(name, selection, file)
+        found = run_stages(stages, folder)
         if found is None:
             return None
-        skipped += found
+        skipped += found.skipped
+        failed_once += found.failed
     waited = [each for each in skipped if each.reason.startswith(NOT_BUILT)]
     if waited and build.missing and not build.problem:
         name = "tests that waited for a program"
-        if (found := run_stage(name, [each.test for each in waited], file)) is None:
+        found = run_stages([(name, [each.test for each in waited])], folder)
+        if found is None:
             return None
-        skipped = [each for each in skipped if each not in waited] + found
-    return skipped
+        skipped = [each for each in skipped if each not in waited] + found.skipped
+        failed_once += found.failed
+    return Outcomes(skipped, failed_once)
 
 
-def run_side_by_side(
-    stages: Sequence[tuple[str, Sequence[str]]], folder: Path
-) -> list[Skipped] | None:
-    """Run stages at the same time, and print what each said when it ends; which tests were skipped,
-    None as soon as one failed."""
+def run_stages(stages: Sequence[tuple[str, Sequence[str]]], folder: Path) -> Outcomes | None:
+    """Run stages at the same time, and the few tests that failed once more, alone.
+
+    On two cores a test of real servers may fail because others take its time; one that fails alone
+    as well is a fault. None when that happened, or when more than a few failed.
+    """
+    outcomes = run_side_by_side(stages, folder)
+    if outcomes is None or not outcomes.failed:
+        return outcomes
+    name = f"once more, alone: {', '.join(outcomes.failed)}"
+    if not run(name, pytest_command(outcomes.failed, folder / "again.json")):
+        return None
+    return outcomes
+
+
+def run_side_by_side(stages: Sequence[tuple[str, Sequence[str]]], folder: Path) -> Outcomes | None:
+    """Run stages at the same time, and print what each said when it ends; what was skipped and what
+    failed, None as soon as more than a few failed."""
     running: dict[str, subprocess.Popen[bytes]] = {}
     files = {name: folder / f"stage-{number}" for number, (name, _) in enumerate(stages)}
+    alone = len(stages) == 1
     started = time.monotonic()
-    skipped: list[Skipped] = []
+    together = Outcomes()
     try:
         for name, selection in stages:
-            print(f"--- {name} (beside others)", flush=True)
-            with files[name].with_suffix(".log").open("wb") as output:
-                command = pytest_command(selection, files[name].with_suffix(".json"))
+            print(f"--- {name}{'' if alone else ' (beside others)'}", flush=True)
+            report, log = files[name].with_suffix(".json"), files[name].with_suffix(".log")
+            report.unlink(missing_ok=True)
+            with log.open("wb") as output:
                 running[name] = subprocess.Popen(
-                    command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+                    pytest_command(selection, report),
+                    cwd=ROOT,
+                    stdout=None if alone else output,
+                    stderr=None if alone else subprocess.STDOUT,
                 )
         while running:
             time.sleep(0.2)
@@ -184,35 +206,30 @@ def run_side_by_side(
                 if (status := process.poll()) is None:
                     continue
                 del running[name]
-                said = files[name].with_suffix(".log").read_text(errors="replace")
+                found = read(files[name].with_suffix(".json"))
                 passed = status in _PASSED
                 verdict = "passed" if passed else "FAILED"
                 print(
-                    f"{said}--- {name}: {verdict} in {time.monotonic() - started:.0f} s", flush=True
+                    f"{files[name].with_suffix('.log').read_text(errors='replace')}"
+                    f"--- {name}: {verdict} in {time.monotonic() - started:.0f} s",
+                    flush=True,
                 )
-                if not passed:
+                if not passed and not (status == 1 and 0 < len(found.failed) <= MOST_AGAIN):
                     return None
-                skipped += read(files[name].with_suffix(".json"))
+                together.skipped.extend(found.skipped)
+                together.failed.extend(found.failed)
     finally:
         for process in running.values():
             # As Ctrl-C: pytest ends what its tests started.
             process.send_signal(signal.SIGINT)
         for process in running.values():
             process.wait()
-    return skipped
+    return together
 
 
 def pytest_command(selection: Sequence[str], file: Path) -> list[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "scripts.skipped_tests"]
-    return [*command, "--skipped-to", str(file), *selection]
-
-
-def run_stage(name: str, selection: Sequence[str], file: Path) -> list[Skipped] | None:
-    """Run some tests; which of them were skipped, None when one failed."""
-    file.unlink(missing_ok=True)
-    if not run(name, pytest_command(selection, file)):
-        return None
-    return read(file)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "scripts.pytest_outcomes"]
+    return [*command, "--outcomes-to", str(file), *selection]
 
 
 def run(name: str, command: Sequence[str]) -> bool:
@@ -225,13 +242,20 @@ def run(name: str, command: Sequence[str]) -> bool:
     return passed
 
 
-def last_lines(skipped: Sequence[Skipped], build: Build) -> list[str]:
-    """What a person reads at the end: all passed, or what was not run and why."""
-    if not skipped:
-        return ["all tests passed, none was skipped"]
-    lines = [f"no test failed, but {len(skipped)} were NOT RUN:", *summary(skipped)]
-    if build.problem:
-        lines.append(f"programs are missing ({', '.join(build.missing)}): {build.problem}")
+def last_lines(
+    skipped: Sequence[Skipped], build: Build, failed_once: Sequence[str] = ()
+) -> list[str]:
+    """What a person reads at the end: all passed, or what was not run and why, and which tests
+    failed once."""
+    if skipped:
+        lines = [f"no test failed, but {len(skipped)} were NOT RUN:", *summary(skipped)]
+        if build.problem:
+            lines.append(f"programs are missing ({', '.join(build.missing)}): {build.problem}")
+    else:
+        lines = ["all tests passed, none was skipped"]
+    if failed_once:
+        lines.append(f"{len(failed_once)} FAILED beside the others and passed alone:")
+        lines += [f"  {test}" for test in failed_once]
     return lines
 
 

@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,16 +150,21 @@ def _end(client: ssl.SSLSocket) -> float:
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_that_is_too_large_is_refused_in_json(proxied: Proxied, *, chunked: bool) -> None:
-    # Little enough to be on its way as a whole when the proxy refuses it and closes.
+    # Little enough to be on its way as a whole when the proxy refuses it and closes. Where it is
+    # not, the client loses the end of the answer (RFC 9112, 9.6).
     body = b" " * (1100 * 1024)
-
-    answer = requests.post(
-        proxied.url(LOGIN),
-        data=iter([body]) if chunked else body,
-        headers={"Content-Type": "application/json"},
-        verify=str(proxied.authority),
-        timeout=30,
-    )
+    for _ in range(5):
+        with suppress(requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+            answer = requests.post(
+                proxied.url(LOGIN),
+                data=iter([body]) if chunked else body,
+                headers={"Content-Type": "application/json"},
+                verify=str(proxied.authority),
+                timeout=30,
+            )
+            break
+    else:
+        pytest.fail("five answers in a row were lost")
 
     assert answer.status_code == 413
     assert answer.headers["Content-Type"] == "application/problem+json"

@@ -1,6 +1,7 @@
-"""A plugin of pytest that writes down which tests were skipped and why, for ``make test``.
+"""A plugin of pytest that writes down which tests failed, which were skipped and why, for
+``make test``.
 
-python -m pytest -p scripts.skipped_tests --skipped-to FILE
+python -m pytest -p scripts.pytest_outcomes --outcomes-to FILE
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,21 @@ class Skipped:
     reason: str
 
 
+@dataclass(frozen=True)
+class Outcomes:
+    """The tests of one run that did not simply pass."""
+
+    skipped: list[Skipped] = field(default_factory=list)
+    #: Their names, as pytest takes them on its command line.
+    failed: list[str] = field(default_factory=list)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--skipped-to", metavar="FILE", help="write the skipped tests there as JSON")
+    parser.addoption("--outcomes-to", metavar="FILE", help="write what did not pass there as JSON")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if name := config.getoption("--skipped-to"):
+    if name := config.getoption("--outcomes-to"):
         config.pluginmanager.register(_Collector(Path(name)))
 
 
@@ -36,14 +46,18 @@ class _Collector:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._found: list[tuple[str, str]] = []
+        self._skipped: list[tuple[str, str]] = []
+        # A test can fail twice: itself, and then in what its fixtures do after it.
+        self._failed: dict[str, None] = {}
 
     def _add(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.failed:
+            self._failed[report.nodeid] = None
         # An expected failure is reported as skipped, too; it did run.
-        if report.skipped and not hasattr(report, "wasxfail"):
+        elif report.skipped and not hasattr(report, "wasxfail"):
             assert isinstance(report.longrepr, tuple)
             reason = str(report.longrepr[2]).removeprefix("Skipped: ")
-            self._found.append((report.nodeid, reason))
+            self._skipped.append((report.nodeid, reason))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._add(report)
@@ -52,14 +66,16 @@ class _Collector:
         self._add(report)
 
     def pytest_sessionfinish(self) -> None:
-        self._file.write_text(json.dumps(self._found))
+        found = {"skipped": self._skipped, "failed": list(self._failed)}
+        self._file.write_text(json.dumps(found))
 
 
-def read(file: Path) -> list[Skipped]:
+def read(file: Path) -> Outcomes:
     """What a run wrote; nothing where pytest did not get that far."""
     if not file.is_file():
-        return []
-    return [Skipped(test, reason) for test, reason in json.loads(file.read_text())]
+        return Outcomes()
+    found = json.loads(file.read_text())
+    return Outcomes([Skipped(test, reason) for test, reason in found["skipped"]], found["failed"])
 
 
 def summary(skipped: Iterable[Skipped]) -> list[str]:

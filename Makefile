@@ -11,8 +11,8 @@ DEPLOY_ENVIRONMENT := DJANGO_SECRET_KEY=$$(od -An -N 48 -tx1 /dev/urandom | tr -
 PROGRAMS := monitoring/tools/build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status alerts silence logs clean venv tools images test test-quick compose-test compose-drill test-pythons lint format \
-	traffic bench soak drill quiet doctor backup restore lock rules tables dashboards dashboards-preview \
+.PHONY: help up dev down shell psql migrations status alerts silence logs clean venv tools images test \
+	test-quick compose-test compose-drill test-pythons lint format traffic bench soak drill quiet doctor backup restore lock rules tables dashboards dashboards-preview \
 	production-secrets
 # Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
 export
@@ -23,8 +23,20 @@ help: ## this list
 up: venv ## run everything here; STACK=0 leaves the monitoring stack out
 	@$(RUN) -m scripts.up
 
+dev: venv ## as make up, and the API restarts by itself when its code changes
+	@$(RUN) -m scripts.up --reload
+
 down: venv ## stop a running `make up` from elsewhere
 	@$(RUN) -m scripts.down
+
+shell: venv ## Django's shell on the database of make up
+	@$(RUN) manage.py shell
+
+psql: venv ## psql on the database of make up
+	@$(RUN) manage.py dbshell
+
+migrations: venv ## write the migrations of changed models; NAME=add_tags names them
+	@$(RUN) manage.py makemigrations $(if $(NAME),--name $(NAME))
 
 status: venv ## what runs, where, and whether it answers
 	@$(RUN) -m scripts.status

@@ -1,7 +1,11 @@
-"""``make up``: start everything, say where it is, and stop it all on Ctrl-C."""
+"""``make up``: start everything, say where it is, and stop it all on Ctrl-C.
+
+With ``--reload`` (``make dev``) the API restarts by itself when its code changes.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -18,6 +22,11 @@ def say(line: str) -> None:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts.up")
+    parser.add_argument(
+        "--reload", action="store_true", help="restart the API when its code changes"
+    )
+    arguments = parser.parse_args()
     layout = from_environment()
     layout.make()
     lock = runs.take(layout)
@@ -25,10 +34,13 @@ def main() -> int:
         say(f"already running (process {runs.supervisor(layout)}); make down stops it")
         return 1
     with lock:
-        return run(layout, stack=os.environ.get("STACK", "1") not in {"0", "no", "off"})
+        # A killed run leaves its own behind, with other ports.
+        layout.state.unlink(missing_ok=True)
+        stack = os.environ.get("STACK", "1") not in {"0", "no", "off"}
+        return run(layout, stack=stack, reload=arguments.reload)
 
 
-def run(layout: Layout, *, stack: bool) -> int:
+def run(layout: Layout, *, stack: bool, reload: bool = False) -> int:
     stopping = False
 
     def stop(_number: int, _frame: object) -> None:
@@ -42,6 +54,7 @@ def run(layout: Layout, *, stack: bool) -> int:
         signal.signal(number, stop)
     system = System(layout, say)
     system.local_links = True
+    system.reload = reload
     status = 0
     try:
         say("starting PostgreSQL and the API ...")

@@ -26,6 +26,8 @@ class System:
 
     #: Whether the links of alerts lead to what runs here, or to where Grafana would be.
     local_links = False
+    #: Whether the API restarts when its code changes (``make dev``).
+    reload = False
     #: Demo data of a first start.
     expenses, users = 2000, 5
 
@@ -61,7 +63,7 @@ class System:
             self._manage(seed, address)
         self._start_rates()
         address = self.address_for_service(address)
-        self.api = service(self.layout, address, self.secrets)
+        self.api = service(self.layout, address, self.secrets, reload=self.reload)
         self.api.start()
         if not self.api.wait_until_ready(30):
             raise StartError(f"the API did not start: {self.api.last_words()}  ({self.api.log})")
@@ -151,11 +153,21 @@ class System:
             self.database.stop()
 
 
-def service(layout: Layout, database_url: str, secrets: dict[str, str]) -> Part:
-    """The API under gunicorn, as the layout says."""
+def service(
+    layout: Layout, database_url: str, secrets: dict[str, str], *, reload: bool = False
+) -> Part:
+    """The API on the layout's port, under gunicorn.
+
+    With ``reload`` under Django's development server, which also waits for the next change where
+    the code cannot be imported; gunicorn would end, or not reload at all with ``preload_app``.
+    """
     variables = environment.of_service(layout, database_url, secrets)
     url = layout.url("API_PORT", "/health/ready")
-    command = _gunicorn("config.wsgi", layout.address("API_PORT"))
+    address = layout.address("API_PORT")
+    if reload:
+        command = [sys.executable, "manage.py", "runserver", address]
+    else:
+        command = _gunicorn("config.wsgi", address)
     return Part("api", command, layout.logs / "api.log", url, variables, cwd=ROOT)
 
 

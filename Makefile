@@ -12,7 +12,7 @@ PROGRAMS := monitoring/tools/build.py
 
 .DEFAULT_GOAL := help
 .PHONY: help up dev down shell psql migrations status alerts silence logs clean venv tools images test \
-	test-quick compose-test compose-drill test-pythons lint format traffic bench soak drill quiet doctor backup restore lock rules tables dashboards dashboards-preview \
+	test-quick test-servers test-whole compose-test compose-drill test-pythons lint format traffic bench soak drill quiet doctor backup restore lock rules tables dashboards dashboards-preview \
 	production-secrets
 # Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
 export
@@ -56,7 +56,7 @@ clean: ## remove the local run's data, secrets and logs, and the virtual environ
 venv: ## the virtual environment with the pinned requirements
 	@$(PYTHON) scripts/make_venv.py $(VENV)
 
-tools: ## build Prometheus, Alertmanager, Jaeger, Caddy and the compose plugin, once for this user; links in .local/bin
+tools: ## build Prometheus, Alertmanager, Jaeger, Caddy, actionlint and the compose plugin, once for this user; links in .local/bin
 	@$(PYTHON) $(PROGRAMS) --link $${LOCAL_DIR:-.local}/bin
 
 images: venv ## stand-ins for the pinned images, where no registry is (docs/containers.md)
@@ -67,6 +67,12 @@ test: venv ## lint, then all tests, quick ones first
 
 test-quick: venv ## the tests that start no server
 	@$(RUN) -m pytest -q -m "not servers and not e2e and not containers and not container_drills"
+
+test-servers: venv ## the tests of real servers, without the monitoring stack
+	@$(RUN) -m pytest -q -m "servers and not e2e and not containers and not container_drills"
+
+test-whole: venv ## the tests of the whole system, which need the programs of make tools
+	@$(RUN) -m pytest -q -m e2e
 
 compose-test: venv ## the compose files on a container engine, its own where none answers
 	@$(RUN) -m pytest -q -m containers

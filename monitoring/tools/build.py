@@ -123,6 +123,14 @@ PROGRAMS = (
         "2.11.9",
         ldflags="-X github.com/caddyserver/caddy/v2.CustomVersion=v2.11.9",
     ),
+    # Checks the workflows of GitHub Actions; a test runs it.
+    Program(
+        "actionlint",
+        "actionlint",
+        "github.com/rhysd/actionlint/cmd/actionlint",
+        "1.7.12",
+        ldflags="-X github.com/rhysd/actionlint.version=1.7.12",
+    ),
 )
 
 

@@ -12,21 +12,14 @@ from tests.expenses.factories import CategoryFactory, ExpenseFactory, UserFactor
 
 
 def insert(owner: User, **changes: object) -> None:
-    row = {
-        "owner_id": owner.pk,
-        "title": "Train",
-        "merchant": "SNCF",
-        "amount": "64.00",
-        "currency": "EUR",
-        "category_id": None,
-        "spent_on": "2026-03-14",
-        "status": "draft",
-        "notes": "",
-        "created_at": "2026-03-14T12:00:00Z",
-        "updated_at": "2026-03-14T12:00:00Z",
-        "version": 1,
-        **changes,
+    """Insert an expense by SQL; ``changes`` are columns with other values than the factory's."""
+    expense = ExpenseFactory.build(owner=owner)
+    row: dict[str, object] = {
+        field.column: field.get_db_prep_save(field.pre_save(expense, add=True), connection)
+        for field in Expense._meta.concrete_fields
+        if not field.primary_key
     }
+    row |= changes
     marks = ", ".join(["%s"] * len(row))
     with connection.cursor() as cursor:
         cursor.execute(

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.metrics import MetricWrapperBase
 
+from expenses import metrics as expenses_metrics
 from monitoring.alerts.generate import CASES, committed, generated
 from monitoring.alerts.table import OBJECTIVES, THRESHOLDS
 from monitoring.render import HERE, render
@@ -110,7 +112,14 @@ def test_an_alert_says_whose_it_is_and_what_to_do(name: str) -> None:
 
 def known_metrics() -> set[str]:
     own = {definition.name for definition in DEFINITIONS}
-    return own | set(recorded()) | STACK_METRICS
+    return own | business_metrics() | set(recorded()) | STACK_METRICS
+
+
+def business_metrics() -> set[str]:
+    """Names of the product's metrics, as a scrape shows them."""
+    made = [each for each in vars(expenses_metrics).values() if isinstance(each, MetricWrapperBase)]
+    families = [family for each in made for family in each.collect()]
+    return {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
 
 
 def recorded() -> dict[str, str]:

@@ -45,16 +45,7 @@ class _Others(CollectorRegistry):
 
     def __init__(self) -> None:
         super().__init__()
-        self.names: set[str] = set()
-        self._families: list[Family] = []
-        for collector in registered.computed():
-            try:
-                found = list(collector.collect())
-                self.names |= {family.name for family in found}
-                self._families += found
-            except Exception:
-                # An application's collector must not take the other metrics with it.
-                logger.warning("a collector failed: %r", collector, exc_info=True)
+        self._families, self.names = registered.computed_families()
 
     def add(self, families: list[Family]) -> None:
         self._families += families

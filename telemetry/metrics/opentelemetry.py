@@ -147,9 +147,10 @@ class _Instrument:
 
     def _pairs(self, attributes: Attributes) -> list[tuple[str, str]]:
         """Names and values as texts, by name; no more than a series may have."""
-        if not attributes:
-            return []
         try:
+            # Not every mapping has a truth value: numpy's arrays raise.
+            if not attributes:
+                return []
             given = list(islice(attributes.items(), MOST_ATTRIBUTES + 1))
             pairs = sorted((clean(name), _attribute_text(value)) for name, value in given)
         except Exception:  # noqa: BLE001  no mapping, or one that fails

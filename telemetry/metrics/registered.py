@@ -10,6 +10,9 @@ same, for it asks the registry or the collector, and these ask our store.
 
 from __future__ import annotations
 
+import copy
+import logging
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +29,9 @@ from telemetry.metrics.definitions import DEFINITIONS
 from telemetry.metrics.process import measure
 from telemetry.metrics.slots import store
 from telemetry.metrics.store import instance, parent_folder
+from telemetry.metrics.text import clean
+
+logger = logging.getLogger(__name__)
 
 
 class OwnMetrics(Collector):
@@ -57,8 +63,7 @@ def collected() -> Iterator[Metric]:
     original = CollectorRegistry.collect
     others = CollectorRegistry(target_info=REGISTRY.get_target_info())
     yield from original(others)
-    theirs = [family for collector in computed() for family in collector.collect()]
-    names = {family.name for family in theirs}
+    theirs, names = computed_families()
     yield from (family for family in shared() if family.name not in names)
     yield from theirs
 
@@ -110,6 +115,40 @@ def computed() -> list[Collector]:
         and not isinstance(collector, multiprocess.MultiProcessCollector)
         and (not isinstance(collector, Counter | Gauge | Histogram | Summary) or _calls(collector))
     ]
+
+
+def computed_families() -> tuple[list[Metric], set[str]]:
+    """What those collectors compute, and the names that our store shows nothing of.
+
+    A collector that fails is left out, with a WARNING: it must not take the other metrics with it.
+    """
+    found: list[Metric] = []
+    names: set[str] = set()
+    for collector in computed():
+        if isinstance(collector, MetricWrapperBase):
+            # The store has slots for it as well, with values that nobody set.
+            names.add(collector._name)  # noqa: SLF001
+        try:
+            families = [_with_clean_texts(family) for family in collector.collect()]
+            names |= {family.name for family in families}
+        except Exception:
+            logger.warning("a collector failed: %r", collector, exc_info=True)
+        else:
+            found += families
+    return found, names
+
+
+def _with_clean_texts(family: Metric) -> Metric:
+    """The same family with texts that can be encoded, as those in our store."""
+    cleaned = copy.copy(family)
+    cleaned.documentation = clean(family.documentation, sys.maxsize)
+    cleaned.samples = [
+        sample._replace(
+            labels={name: clean(value, sys.maxsize) for name, value in sample.labels.items()}
+        )
+        for sample in family.samples
+    ]
+    return cleaned
 
 
 def _collectors() -> list[Collector]:

@@ -6,13 +6,22 @@ import decimal
 import fractions
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Summary
+from prometheus_client import (
+    REGISTRY,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    Summary,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
@@ -127,6 +136,7 @@ def test_a_collector_with_odd_families_costs_only_those(name: str) -> None:
     class Odd:
         def collect(self) -> Iterable[GaugeMetricFamily]:
             yield GaugeMetricFamily(f"{name}_surrogate", SURROGATE, value=1)
+            yield GaugeMetricFamily(f"{name}_no_number", "Odd.", value="x")  # type: ignore[arg-type]
             yield GaugeMetricFamily(f"{name}_right", "Right.", value=1)
 
     odd = Odd()
@@ -137,7 +147,34 @@ def test_a_collector_with_odd_families_costs_only_those(name: str) -> None:
         REGISTRY.unregister(odd)
 
     assert f"\n{name}_right 1.0\n" in text
-    assert f"{name}_surrogate" not in text
+    assert f"# HELP {name}_surrogate {REPLACED}\n" in text
+    assert f"{name}_no_number" not in text
+
+
+@pytest.mark.parametrize("read", [exposition.scrape, lambda: generate_latest(REGISTRY)])
+def test_odd_texts_of_what_is_computed_at_the_scrape(name: str, read: Callable[[], Any]) -> None:
+    """``/metrics`` and a project's own view."""
+    info = Info(name, "Odd.")
+    info.info({"build": SURROGATE})
+    states = Enum(f"{name}_state", "Odd.", states=[SURROGATE, "b"])
+    asked = Gauge(f"{name}_asked", "Odd.", ["page"])
+    asked.labels(SURROGATE).set_function(lambda: 3)
+    fails = Gauge(f"{name}_fails", "Odd.", ["page"])
+    fails.labels("a").set_function(lambda: 1 / 0)
+    fails.labels("b").set_function(lambda: 5)
+    try:
+        found = read()
+    finally:
+        for metric in (info, states, asked, fails):
+            REGISTRY.unregister(metric)
+
+    text = (found if isinstance(found, bytes) else found.body).decode()
+    assert f'{name}_info{{build="{REPLACED}"}} 1.0\n' in text
+    assert f'{name}_state{{{name}_state="{REPLACED}"}} 1.0\n' in text
+    assert f'{name}_asked{{page="{REPLACED}"}} 3.0\n' in text
+    # It is not shown as 0, which is what its slots hold.
+    assert f"{name}_fails" not in text
+    assert "http_requests_total" in text
 
 
 def test_what_is_no_number_as_prometheus_client_has_it(name: str) -> None:
@@ -191,10 +228,24 @@ class Hostile:
         raise RuntimeError("no hash")
 
 
+class WithoutTruth(dict[str, Any]):
+    """As numpy's arrays and pandas' frames, which are neither true nor false."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("no truth value")
+
+
+class WithoutLength:
+    def __len__(self) -> int:
+        raise RuntimeError("no length")
+
+
 @pytest.mark.parametrize(
     "attributes",
     [
         {"a": 1, 2: "b", None: "c", ("d",): "e"},
+        WithoutTruth(a=1),
+        WithoutLength(),
         {"a": [1, {"b": 2}]},
         {"a": Hostile()},
         {"a": b"bytes"},

@@ -43,24 +43,32 @@ _LIST = re.compile(r"\((?:\s*(?:%s|\?)\s*,)+\s*(?:%s|\?)\s*\)")
 _ROWS = re.compile(r"(\((?:%s|\?), …\)|\((?:%s|\?)\))(?:, ?\1)+")
 _NAME = r'(?:"[^"]+"|[A-Za-z_][\w$]*)'
 _TABLE = re.compile(
-    r"\b(?:(?P<read>FROM|JOIN)|INTO|UPDATE|TABLE|COPY|LOCK|TRUNCATE|VIEW)\s+"
-    r"(?:(?:ONLY|TABLE|IF\s+NOT\s+EXISTS|IF\s+EXISTS)\s+)*"
+    # The FROM of EXTRACT(YEAR FROM "t"."date") and of IS DISTINCT FROM names no table.
+    r"\b(?:(?:DISTINCT|(?:EXTRACT|TRIM|SUBSTRING|OVERLAY)\s*\([^()]*?)\s+FROM\b"
+    r"|(?:(?P<read>FROM|JOIN)|INTO|UPDATE|TABLE|COPY|LOCK|TRUNCATE|VIEW)\s+"
+    r"(?:(?:ONLY|TABLE|CONCURRENTLY|IF\s+NOT\s+EXISTS|IF\s+EXISTS)\s+)*"
     rf"(?P<table>{_NAME}(?:\.{_NAME})?)"
     # What is read from may be a function, FROM now(): then it is no table.
-    r'(?(read)(?![\w$."]|\s*\())',
+    r'(?(read)(?![\w$."]|\s*\()))',
     re.IGNORECASE,
 )
 # In a normalised text a semicolon outside of a quoted name ends a statement.
 _SETTING = re.compile(
     r"""\s*
-    (?:SET\b(?!\s+STATEMENT\b)|RESET\b  # MariaDB's SET STATEMENT … FOR is part of what it sets
+    (?:(?:BEGIN|START\s+TRANSACTION)\b(?=\s*;|\s+(?:WORK|TRANSACTION|ISOLATION|READ)\b)
+    |SET\b(?!\s+STATEMENT\b)|RESET\b  # MariaDB's SET STATEMENT … FOR is part of what it sets
     |SELECT\s+(?:"?pg_catalog"?\s*\.\s*)?"?set_config"?\s*\((?![^;]*\bFROM\b)
     |(?=;))
     (?:[^;"]|"[^"]*")*+;""",
     re.VERBOSE | re.IGNORECASE,
 )
 _VERB = re.compile(r"[\s(]*([A-Za-z]+)")
-_AFTER_WITH = re.compile(r"\)\s*(SELECT|INSERT|UPDATE|DELETE|MERGE|VALUES)\b", re.IGNORECASE)
+#: The statement behind WITH begins at the first verb outside of parentheses. PostgreSQL takes most
+#: verbs for a name as well: WITH insert AS (…).
+_AFTER_WITH = re.compile(
+    r'"[^"]*"?|[()]|\b(?P<verb>SELECT|INSERT|UPDATE|DELETE|MERGE|VALUES)\b(?!\s+AS\b)',
+    re.IGNORECASE,
+)
 _NAMED_BY_DJANGO = re.compile(
     r'\b(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT|DECLARE|CLOSE)\s+"?[\w$]+"?',
     re.IGNORECASE,
@@ -117,7 +125,8 @@ def _read(text: str) -> Statement:
 
 
 def _made_of(shown: str) -> Statement:
-    return Statement(_operation(shown), _table(shown), _cut(shown))
+    operation, start = _operation(shown)
+    return Statement(operation, _table(shown[start:]), _cut(shown))
 
 
 _remembered = functools.lru_cache(maxsize=2000)(_read)
@@ -126,7 +135,8 @@ _of_shape = functools.lru_cache(maxsize=2000)(_made_of)
 
 
 def _behind_settings(shown: str) -> str:
-    """A normalised text without the statements in front that only set parameters of the session.
+    """A normalised text without the statements in front that only set parameters of the session or
+    begin a transaction.
 
     ``SELECT set_config(…); INSERT …``, as django-pghistory sends it, is an INSERT. A text of
     nothing else stays as it is.
@@ -160,18 +170,36 @@ def _replacement(found: re.Match[str]) -> str:
     return text
 
 
-def _operation(text: str) -> str:
+def _operation(text: str) -> tuple[str, int]:
+    """The verb, and where to look for its table."""
     found = _VERB.match(text)
-    verb = found.group(1).upper() if found else ""
+    verb, start = (found.group(1).upper(), 0) if found else ("", 0)
     if verb == "WITH":
-        after = _AFTER_WITH.search(text)
-        verb = after.group(1).upper() if after else OTHER
-    return verb if verb in OPERATIONS else OTHER
+        verb, start = _behind_with(text)
+    return (verb if verb in OPERATIONS else OTHER), start
+
+
+def _behind_with(text: str) -> tuple[str, int]:
+    """The same of the statement behind ``WITH name AS (…)``. What it writes to is its table; what a
+    SELECT reads may be named in the parentheses alone."""
+    depth = 0
+    for found in _AFTER_WITH.finditer(text):
+        token = found.group()
+        if token == "(":
+            depth += 1
+        elif token == ")":
+            depth -= 1
+        elif depth == 0 and found.group("verb"):
+            verb = token.upper()
+            return verb, 0 if verb in {"SELECT", "VALUES"} else found.start()
+    return OTHER, 0
 
 
 def _table(text: str) -> str:
-    found = _TABLE.search(text)
-    if found is None:
+    for found in _TABLE.finditer(text):
+        if found.group("table"):
+            break
+    else:
         return NO_TABLE
     name = found.group("table").replace('"', "")[:63]
     if name not in _tables:

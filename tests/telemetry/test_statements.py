@@ -18,6 +18,18 @@ from telemetry.db.statements import LONGEST_TEXT, OPERATIONS, OTHER, statement
         ("SELECT * FROM generate_series(1, 10)", "SELECT", "none"),
         ("SELECT x FROM (SELECT y FROM inner_table) AS s", "SELECT", "inner_table"),
         ("WITH q AS (SELECT 1) INSERT INTO z SELECT 2", "INSERT", "z"),
+        ("WITH q AS (SELECT 1 FROM a) INSERT INTO z SELECT 2 FROM q", "INSERT", "z"),
+        ("WITH q AS (SELECT f(1) FROM a), r AS (SELECT 1) UPDATE z SET x = 1", "UPDATE", "z"),
+        ("WITH q AS (SELECT 1 FROM a) SELECT 2 FROM q", "SELECT", "a"),
+        ("WITH q AS (INSERT INTO a (x) VALUES (1)) DELETE FROM z", "DELETE", "z"),
+        ("WITH insert AS (INSERT INTO a (x) SELECT 1) UPDATE z SET y = 1", "UPDATE", "z"),
+        ("WITH q AS (SELECT 1", OTHER, "none"),
+        # The FROM of a function or an operator.
+        ('SELECT EXTRACT(YEAR FROM "a"."date") AS "y" FROM "a" GROUP BY 1', "SELECT", "a"),
+        ("SELECT TRIM(BOTH ' ' FROM name), overlay(x PLACING y FROM z) FROM a", "SELECT", "a"),
+        ("SELECT x IS NOT DISTINCT  FROM y FROM a", "SELECT", "a"),
+        ("SELECT EXTRACT(EPOCH FROM current_timestamp)", "SELECT", "none"),
+        ("REFRESH MATERIALIZED VIEW CONCURRENTLY v", "REFRESH", "v"),
         ("/* hint */ -- comment\n SELECT 1 FROM b", "SELECT", "b"),
         ("(SELECT 1 FROM a) UNION (SELECT 2 FROM b)", "SELECT", "a"),
         ("CREATE TABLE IF NOT EXISTS t (id int)", "CREATE", "t"),
@@ -51,6 +63,9 @@ SET_CONFIG = (
         "/* a; b */ SET TIME ZONE 'UTC' /* ; */;/* between; */",
         "SELECT set_config('a', $$;$$, true);;  ;",
         SET_CONFIG * 20,
+        "BEGIN; SET LOCAL a = 1;",
+        "begin isolation level serializable; ",
+        "START TRANSACTION READ WRITE;",
     ],
 )
 @pytest.mark.parametrize(
@@ -86,6 +101,8 @@ def test_settings_in_front_of_a_statement_are_not_the_statement(
         ),
         ("SET STATEMENT max_statement_time=1 FOR SELECT 1 FROM shop_order;", "SET", "shop_order"),
         ("SETTLE debts; SELECT 1 FROM c", "OTHER", "c"),
+        ("BEGIN;", "BEGIN", "none"),
+        ("BEGIN UPDATE t SET x = 1; END;", "BEGIN", "t"),
         ('SELECT set_config("', "SELECT", "none"),
         (";", "OTHER", "none"),
     ],
@@ -157,8 +174,11 @@ def test_anything_is_read_and_stays_in_bounds(sql: str) -> None:
         "SET LOCAL a = '" + "x" * 1_000_000 + "'; SELECT 1",
         ";" * 1_000_000,
         'SET "' * 200_000,
+        "SELECT " + "EXTRACT(" * 100_000,
+        "SELECT TRIM(" + "a " * 500_000,
+        "WITH " + "SELECT " * 100_000,
     ],
-    ids=range(16),
+    ids=range(19),
 )
 def test_a_statement_of_a_million_characters_is_read_at_once(sql: str) -> None:
     read = statement(sql)

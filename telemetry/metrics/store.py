@@ -249,6 +249,17 @@ class Instance:
         self._lock_file = descriptor
         return True
 
+    def list_master_again(self) -> None:
+        """Before a fork, also that of SIGUSR2: a new master looks for the listing of this one, which
+        somebody may have removed. A master runs nothing between two forks."""
+        if self.folder is None or self._master_file is None:
+            return
+        with suppress(OSError):
+            if os.fstat(self._master_file).st_nlink == 0:
+                listed = masters.join(self.folder)
+                os.close(self._master_file)
+                self._master_file = listed
+
     def begin_in_child(self) -> None:
         """After a fork: what belongs to the parent (its lock, its files) is left to it."""
         if self._lock_file is not None:
@@ -547,6 +558,7 @@ def count_unreadable() -> None:
 
 
 instance = Instance()
+os.register_at_fork(before=instance.list_master_again)
 os.register_at_fork(
     before=store.before_fork,
     after_in_parent=store.after_fork_in_parent,

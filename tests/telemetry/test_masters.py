@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -174,6 +175,34 @@ def test_an_upgrade_that_is_taken_back(server: Server) -> None:
     assert watch.fell == []
     assert len(watch.starts) == 1
     assert _runs(first)
+
+
+@pytest.mark.parametrize("server", CONFIGURATIONS[:1], indirect=True)
+def test_an_upgrade_after_a_cleaner_removed_the_files(server: Server) -> None:
+    (first,) = masters(server)
+    (folder,) = (server.folder / "metrics").glob("instance-*")
+    for _ in range(20):
+        server.get("/hello/")
+    # Each worker has looked at the folder since.
+    time.sleep(6)
+    shutil.rmtree(folder)
+    poll(lambda: len(list(folder.glob("worker-*"))) == 2, 20, "the files did not come back")
+    poll(lambda: value(server, "http_requests_total", **HELLO) == 20, 10, "counts were lost")
+    watch = Watch(server)
+    try:
+        upgrade(server, first, 1)
+        for _ in range(20):
+            server.get("/hello/")
+        end(server, first)
+        for _ in range(20):
+            server.get("/hello/")
+    finally:
+        watch.end()
+
+    assert value(server, "http_requests_total", **HELLO) == 60
+    assert list((server.folder / "metrics").iterdir()) == [folder]
+    assert watch.fell == []
+    assert len(watch.starts) == 1
 
 
 @pytest.mark.parametrize("settings", CONFIGURATIONS)

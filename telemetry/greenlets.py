@@ -20,20 +20,21 @@ from telemetry.metrics.store import instance
 
 logger = logging.getLogger(__name__)
 
-#: Set for the second start, so that there is no third.
+#: Set to the process id for the second start, so that there is no third. A new master that SIGUSR2
+#: starts inherits it, and is another process.
 _STARTED_PATCHED = "TELEMETRY_STARTED_PATCHED"
 
 
 def start_patched(cfg: Any) -> None:
     """Start this master again under ``gevent.monkey`` if its workers are gevent's and it is not
     patched. Does not return then."""
-    started_patched = os.environ.pop(_STARTED_PATCHED, "")
+    started_patched = os.environ.pop(_STARTED_PATCHED, "") == str(os.getpid())
     if started_patched or not _is_unpatched(cfg):
         return
     logger.info("workers of gevent: starting again with the standard library patched first")
     instance.remove()
     logging.shutdown()
-    os.environ[_STARTED_PATCHED] = "1"
+    os.environ[_STARTED_PATCHED] = str(os.getpid())
     os.execv(sys.executable, command(sys.executable, sys.orig_argv, sys.argv))  # noqa: S606
 
 

@@ -54,14 +54,15 @@ def _start_again_as_before(cfg: Any) -> None:
     """Let SIGUSR2 start ``python -m gunicorn`` as a module again.
 
     gunicorn (27.0) would run the module's file as a script; its folder is first on Python's path
-    then, where ``http`` and ``config`` are gunicorn's own.
+    then, where ``http`` and ``config`` are gunicorn's own. Under ``gevent.monkey`` it would look
+    for a file that has the module's name.
     """
     given = cfg.pre_exec
 
     def pre_exec(arbiter: Any) -> None:
         arguments = arbiter.START_CTX["args"]
         script = Path(arguments[1])
-        if (script.parent.name, script.name) == ("gunicorn", "__main__.py"):
+        if script == Path("gunicorn") or script.parts[-2:] == ("gunicorn", "__main__.py"):
             arguments[1:2] = ["-m", "gunicorn"]
         given(arbiter)
 

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from scripts.servers import Server, gunicorn, poll
 from telemetry import greenlets
 from tests.conftest import samples
 from tests.telemetry.receiver import Receiver
+from tests.telemetry.test_masters import end, masters, upgrade
 
 pytestmark = pytest.mark.servers
 
@@ -89,6 +91,42 @@ def test_what_runs_beside_the_requests(server: Server) -> None:
             "the metrics-only port did not answer",
         )
         assert {future.result().status_code for future in waiting} == {200}
+
+
+@pytest.mark.parametrize(
+    "program", [["-m", "gunicorn"], [str(Path(sys.executable).with_name("gunicorn"))]]
+)
+def test_an_upgrade_starts_a_master_that_is_patched(
+    servers_database: str, program: list[str]
+) -> None:
+    server = Server(
+        lambda port: [
+            sys.executable,
+            *program,
+            *gunicorn("gevent", settings="config/gunicorn.conf.py")(port)[3:],
+            "--no-control-socket",
+        ],
+        {
+            "DATABASE_URL": servers_database,
+            "DJANGO_SETTINGS_MODULE": "tests.telemetry.site.settings",
+        },
+    )
+    try:
+        for _ in range(10):
+            server.get("/query/")
+        (first,) = masters(server)
+        upgrade(server, first, 1)
+        end(server, first)
+        with ThreadPoolExecutor(5) as clients:
+            answers = list(clients.map(lambda _number: server.get("/query/"), range(30)))
+        found = samples(server.scrape())
+    finally:
+        server.stop()
+
+    assert {answer.status_code for answer in answers} == {200}
+    queries = frozenset({"operation": "SELECT", "table": "auth_user"}.items())
+    assert found["database_queries_total", queries] == 40
+    assert not [line for line in server.log_lines() if line["level"] == "error"]
 
 
 @pytest.mark.parametrize(

@@ -184,14 +184,11 @@ def _behind_with(text: str) -> tuple[str, int]:
     SELECT reads may be named in the parentheses alone."""
     depth = 0
     for found in _AFTER_WITH.finditer(text):
-        token = found.group()
-        if token == "(":
-            depth += 1
-        elif token == ")":
-            depth -= 1
-        elif depth == 0 and found.group("verb"):
-            verb = token.upper()
+        verb = found.group("verb")
+        if verb and depth == 0:
+            verb = verb.upper()
             return verb, 0 if verb in {"SELECT", "VALUES"} else found.start()
+        depth += {"(": 1, ")": -1}.get(found.group(), 0)
     return OTHER, 0
 
 

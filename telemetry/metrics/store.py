@@ -250,8 +250,8 @@ class Instance:
         return True
 
     def list_master_again(self) -> None:
-        """Before a fork, also that of SIGUSR2: a new master looks for the listing of this one, which
-        somebody may have removed. A master runs nothing between two forks."""
+        """List this master again if somebody removed its file. Called before a fork: between two
+        it runs nothing, and the new master that SIGUSR2 forks looks for the file."""
         if self.folder is None or self._master_file is None:
             return
         with suppress(OSError):

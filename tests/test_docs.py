@@ -16,8 +16,13 @@ from telemetry import gunicorn as telemetry_gunicorn
 from telemetry.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES += sorted((ROOT / "monitoring/runbooks").glob("*.md"))
+each_page = pytest.mark.parametrize(
+    "page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix()
+)
+#: What is in the repository and stands at the beginning of a path.
+FOLDERS = "benchmarks|config|docs|expenses|monitoring|requirements|scripts|telemetry|tests"
 
 
 def test_the_table_of_variables_is_that_of_the_code() -> None:
@@ -67,14 +72,51 @@ def test_the_lines_for_gunicorn_are_those_that_the_server_tests_use() -> None:
     assert textwrap.dedent(told).strip() == used.partition('"""\n\n')[2].strip()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def headings(page: Path) -> set[str]:
+    """The anchors of a page, as GitHub makes them of its headings."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@each_page
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
 
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@each_page
+def test_every_link_to_a_heading_leads_to_one(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text())
+
+    assert [
+        (file, anchor)
+        for file, anchor in links
+        if anchor not in headings(page.parent / file if file else page)
+    ] == []
+
+
+@each_page
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    named = re.findall(rf"`((?:{FOLDERS})/[\w./*-]*)`", page.read_text())
+
+    assert [name for name in named if not list(ROOT.glob(name.rstrip("/")))] == []
+
+
+@each_page
+def test_every_module_that_is_run_exists(page: Path) -> None:
+    text = page.read_text()
+    named = re.findall(rf"python -m ((?:{FOLDERS})(?:\.\w+)+)", text)
+
+    def exists(module: str) -> bool:
+        path = ROOT / module.replace(".", "/")
+        return path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
+
+    assert [module for module in named if not exists(module)] == []
+
+
+@each_page
 def test_every_make_target_that_is_named_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = re.findall(r"`make ([a-z-]+)[ `]|^make ([a-z-]+)[ \n]", page.read_text(), re.MULTILINE)

@@ -175,5 +175,6 @@ def _end_of_bracket(text: str, start: int) -> int:
 
 
 def without_detail(message: str) -> str:
-    """An exception's message without PostgreSQL's DETAIL and CONTEXT."""
-    return _DETAIL.sub("", message)
+    """An exception's message without PostgreSQL's DETAIL and CONTEXT; one longer than any text of a
+    line is cut, to where :func:`mask_text` sees that it was."""
+    return _DETAIL.sub("", message[: LONGEST_TEXT + 1])

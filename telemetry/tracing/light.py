@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -43,6 +44,7 @@ from telemetry.tracing.span_limit import take_span
 from telemetry.tracing.stack_trace import stack_trace
 from telemetry.tracing.values import (
     INVALID,
+    MOST_LOOKED_AT,
     as_text,
     attribute,
     attributes_of,
@@ -329,7 +331,7 @@ class LightSpan(Span):
         if self.ended:
             return
         # The SDK refuses the link as well; only the attributes of ours are checked one by one.
-        if not isinstance(context, SpanContext) or not context.is_valid:
+        if not issubclass(type(context), SpanContext) or not context.is_valid:
             warn_once("a span's link must have a valid SpanContext")
         elif len(self.set_links) >= MOST_LINKS:
             self.dropped_links += 1
@@ -344,14 +346,15 @@ class LightSpan(Span):
         """OpenTelemetry's rule: OK is final, and nobody goes back to UNSET."""
         code: Any = status
         said: Any = description
-        if isinstance(status, Status):
+        # Not isinstance(), which asks the object's own class: nothing may be raised here.
+        if issubclass(type(status), Status):
             code, said = status.status_code, status.description
-        if not isinstance(code, StatusCode):
+        if type(code) is not StatusCode:
             warn_once("a span's status must be a Status or a StatusCode")
             return
         if self.ended or self.status_code is StatusCode.OK or code is StatusCode.UNSET:
             return
-        if said is not None and not isinstance(said, str):
+        if said is not None and not issubclass(type(said), str):
             # The SDK leaves it out; an exception or a number says what somebody looks for.
             said = clean(as_text(said))
         self.status_code = code
@@ -365,7 +368,7 @@ class LightSpan(Span):
         escaped: bool = False,
     ) -> None:
         given: Any = exception
-        if not isinstance(given, BaseException):
+        if not issubclass(type(given), BaseException):
             warn_once(f"a span cannot record a {type(given).__name__} as an exception")
             return
         found = {
@@ -556,8 +559,10 @@ class LightTracer(Tracer):
             sampled, random = self.provider.decide(trace_id, None), _RANDOM
         else:
             trace_id = context.trace_id.to_bytes(16, "big")
-            sampled = self.provider.decide(trace_id, context.trace_flags.sampled)
-            random = context.trace_flags & _RANDOM
+            # A plain number where somebody made the context by hand.
+            flags = context.trace_flags if isinstance(context.trace_flags, int) else 0
+            sampled = self.provider.decide(trace_id, bool(flags & _SAMPLED))
+            random = flags & _RANDOM
         made = LightSpan if sampled else UnsampledSpan
         span = made(self, name, kind, trace_id, flags=random | (_SAMPLED if sampled else 0))
         if context.is_valid:
@@ -626,8 +631,9 @@ class LightTracer(Tracer):
 
 def _add_links(span: LightSpan, links: Any) -> None:
     try:
-        given = list(links)
-    except TypeError:
+        # The rest of an endless iterator is not asked for.
+        given = list(islice(links, MOST_LOOKED_AT))
+    except Exception:  # noqa: BLE001  no iterable, or one of the user's own that raises
         warn_once(f"a span's links must be a sequence, not a {type(links).__name__}")
         return
     for link in given:
@@ -705,6 +711,8 @@ class LightProvider(TracerProvider):
         attributes: Mapping[str, Any] | None = None,  # noqa: ARG002
     ) -> LightTracer:
         key = (instrumenting_module_name or "", instrumenting_library_version or "")
+        if type(key[0]) is not str or type(key[1]) is not str:
+            key = (as_text(key[0]), as_text(key[1]))
         tracer = self._light_tracers.get(key)
         if tracer is None:
             tracer = self._light_tracers.setdefault(key, LightTracer(self, *key))

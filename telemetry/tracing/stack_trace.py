@@ -27,11 +27,19 @@ def stack_trace(error: BaseException, clean: Callable[[str], str]) -> str:
             max_group_width=_MOST_MEMBERS,
             max_group_depth=_DEEPEST_GROUP,
         )
-        # One by one: what is cut off a message must not take the frames behind it along.
-        text = "".join(_cleaned(piece, clean) for piece in shown.format())
+        # Each piece by itself: what is cut off a message must not take the frames behind it along.
+        # From the end, which is what stays: notes and messages may have megabytes.
+        kept: list[str] = []
+        length = 0
+        for piece in reversed(list(shown.format())):
+            kept.append(_cleaned(piece, clean))
+            length += len(kept[-1])
+            if length > LONGEST:
+                break
+        text = "".join(reversed(kept))
     except Exception as broken:  # noqa: BLE001  an exception whose attributes raise
         return f"<no stack trace of {type(error).__name__}: {type(broken).__name__}>"
-    return text if len(text) <= LONGEST else "…" + text[1 - LONGEST :]
+    return text if length <= LONGEST else "…" + text[1 - LONGEST :]
 
 
 def _cleaned(piece: str, clean: Callable[[str], str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import enum
+import itertools
 import logging
 import math
 import time
@@ -19,10 +20,12 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from telemetry.tracing import values
-from telemetry.tracing.light import MOST_EVENTS, MOST_LINKS, LightSpan
+from telemetry.tracing.light import MOST_ATTRIBUTES, MOST_EVENTS, MOST_LINKS, LightSpan
 from tests.telemetry.wire import Wire, attributes
 
 REMOTE = SpanContext(7, 8, is_remote=True, trace_flags=TraceFlags(1))
+#: A parent made by hand, with a number where a TraceFlags belongs.
+PLAIN_FLAGS = trace.NonRecordingSpan(SpanContext(7, 8, is_remote=True, trace_flags=1))  # type: ignore[arg-type]
 
 
 class Broken:
@@ -53,6 +56,51 @@ class BrokenMapping(Mapping[str, Any]):
         return 3
 
 
+class Lazy:
+    """As Django's SimpleLazyObject, whose class is that of what it stands for, and which fails."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # type: ignore[override]
+        raise RuntimeError("no class")
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("neither")
+
+    def __float__(self) -> float:
+        raise RuntimeError("no number")
+
+
+class BrokenText(str):
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        raise RuntimeError("no length")
+
+
+class EndlessSequence(Sequence[Any]):
+    def __getitem__(self, index: Any) -> Any:
+        return index
+
+    def __len__(self) -> int:
+        return 3
+
+
+class EndlessMapping(Mapping[str, Any]):
+    def __getitem__(self, key: str) -> Any:
+        return "x" * 1000
+
+    def __iter__(self) -> Iterator[str]:
+        return map(str, itertools.count())
+
+    def __len__(self) -> int:
+        return 3
+
+
+class NoPairs:
+    def items(self) -> Any:
+        return [1, 2]
+
+
 class Color(enum.StrEnum):
     RED = "red"
 
@@ -67,7 +115,26 @@ def itself() -> list[Any]:
     return inner
 
 
-ODD_TEXTS = [None, b"bytes", b"\xff\xfe", 7, ValueError("no"), Broken(), "\ud800", "x" * 1_000_000]
+def itself_often() -> list[Any]:
+    inner: list[Any] = []
+    inner += [inner] * 10
+    return inner
+
+
+ODD_TEXTS: list[Any] = [
+    None,
+    b"bytes",
+    b"\xff\xfe",
+    7,
+    ValueError("no"),
+    Broken(),
+    Lazy(),
+    BrokenText("text"),
+    "\ud800",
+    "x" * 1_000_000,
+]
+#: More than there is memory or time for.
+ENDLESS: list[Any] = [range(10**9), itself_often(), EndlessSequence(), EndlessMapping()]
 ODD_VALUES: list[Any] = [
     *ODD_TEXTS,
     2**63,
@@ -97,6 +164,9 @@ ODD_ATTRIBUTES: list[Any] = [
     {b"bytes": 1},
     {("a", 1): 1},
     {Broken(): 1},
+    {Lazy(): 1},
+    {BrokenText("key"): 1},
+    NoPairs(),
     {"\ud800": 1},
     {"k" * 1_000_000: 1},
     "a text",
@@ -117,7 +187,13 @@ ODD_TIMES: list[Any] = [
     [],
     Broken(),
 ]
-ODD_CONTEXTS: list[Any] = [None, "a text", trace.INVALID_SPAN_CONTEXT, trace.INVALID_SPAN, 7]
+ODD_CONTEXTS: list[Any] = [None, "text", trace.INVALID_SPAN_CONTEXT, trace.INVALID_SPAN, 7, Lazy()]
+
+
+def broken_links() -> Iterator[Any]:
+    yield Link(REMOTE)
+    raise RuntimeError("no more links")
+
 
 Odd = Callable[[Wire], trace.Span]
 
@@ -125,23 +201,29 @@ Odd = Callable[[Wire], trace.Span]
 def odd_starts() -> Iterator[Callable[[Wire], Any]]:
     for name in ODD_TEXTS:
         yield lambda wire, name=name: wire.tracer.start_span(name)
-    for kind in [None, "SERVER", 2, b"", Broken()]:
+    for kind in [None, "SERVER", 2, b"", Broken(), Lazy()]:
         yield lambda wire, kind=kind: wire.tracer.start_span("odd", kind=kind)
-    for found in ODD_ATTRIBUTES:
+    for found in [*ODD_ATTRIBUTES, EndlessMapping()]:
         yield lambda wire, found=found: wire.tracer.start_span("odd", attributes=found)
-    for moment in ODD_TIMES:
+    for moment in [*ODD_TIMES, Lazy()]:
         yield lambda wire, moment=moment: wire.tracer.start_span("odd", start_time=moment)
     for link in [*ODD_CONTEXTS, *(Link(REMOTE, found) for found in ODD_ATTRIBUTES)]:
         yield lambda wire, link=link: wire.tracer.start_span("odd", links=[link])
     for links in [7, "text", Broken(), {"a": 1}]:
         yield lambda wire, links=links: wire.tracer.start_span("odd", links=links)
+    yield lambda wire: wire.tracer.start_span("odd", links=broken_links())
+    yield lambda wire: wire.tracer.start_span("odd", links=itertools.repeat(Link(REMOTE)))
+    for scope in [7, b"bytes", ["a list"], "\ud800", Broken()]:
+        yield lambda wire, scope=scope: wire.provider.get_tracer(scope, scope).start_span("odd")
+    yield lambda wire: wire.tracer.start_span("odd", trace.set_span_in_context(PLAIN_FLAGS))
 
 
 def odd_calls() -> Iterator[Callable[[Any], Any]]:
     for text in ODD_TEXTS:
         yield lambda span, text=text: span.set_status(StatusCode.ERROR, text)
         yield lambda span, text=text: span.set_status(text)
-        yield lambda span, text=text: span.set_status(Status(StatusCode.ERROR, text))
+        if type(text) not in {Lazy, BrokenText}:  # with which OpenTelemetry's own class raises
+            yield lambda span, text=text: span.set_status(Status(StatusCode.ERROR, text))
         yield lambda span, text=text: span.update_name(text)
         yield lambda span, text=text: span.add_event(text)
         yield lambda span, text=text: span.set_attribute(text, 1)
@@ -155,7 +237,7 @@ def odd_calls() -> Iterator[Callable[[Any], Any]]:
         yield lambda span, found=found: span.add_event("event", found)
         yield lambda span, found=found: span.add_link(REMOTE, found)
         yield lambda span, found=found: span.record_exception(ValueError(), found)
-    for moment in ODD_TIMES:
+    for moment in [*ODD_TIMES, Lazy()]:
         yield lambda span, moment=moment: span.add_event("event", timestamp=moment)
         yield lambda span, moment=moment: span.record_exception(ValueError(), timestamp=moment)
     for context in ODD_CONTEXTS:
@@ -205,6 +287,51 @@ def test_a_value_is_exported_as_the_sdk_exports_it(wire: Wire, value: Any, expor
     wire.tracer.start_span("span", attributes={"key": value}).end()
 
     assert attributes(wire.spans()["span"]) == {"key": exported}
+
+
+@pytest.mark.parametrize("value", ENDLESS, ids=range(len(ENDLESS)))
+def test_a_value_without_an_end_is_cut(wire: Wire, value: Any) -> None:
+    before = time.monotonic()
+    wire.tracer.start_span("span", attributes={"key": value, "nested": {"deep": value}}).end()
+    took = time.monotonic() - before
+
+    found = wire.spans()["span"]
+    assert attributes(found).keys() == {"key", "nested"}
+    assert found.ByteSize() < 4_000_000
+    assert took < 2
+
+
+def test_what_is_cut_of_a_value_is_shown(wire: Wire) -> None:
+    texts, numbers = ["x" * 40_000] * 3, list(range(100_000))
+    wire.tracer.start_span("span", attributes={"texts": texts, "numbers": numbers}).end()  # type: ignore[dict-item]
+
+    found = attributes(wire.spans()["span"])
+    assert [len(text) for text in found["texts"]] == [40_000, values.LONGEST_TEXT - 40_002, 1]
+    assert {text[-1] for text in found["texts"][1:]} == {"…"}
+    assert found["numbers"] == [*range(values.LONGEST_TEXT), "…"]
+
+
+def test_attributes_that_were_not_looked_at_are_counted(wire: Wire) -> None:
+    wire.tracer.start_span("span", attributes=dict.fromkeys(map(str, range(100_000)), 1)).end()
+
+    (found,) = wire.spans().values()
+    assert len(found.attributes) == MOST_ATTRIBUTES
+    assert found.dropped_attributes_count == 100_000 - MOST_ATTRIBUTES
+
+
+def test_a_huge_exception_costs_the_request_little(wire: Wire) -> None:
+    error = ValueError("password=secret " + "x" * 10_000_000)
+    error.__notes__ = ["token=secret " + "n" * 100_000] * 1000
+    span = wire.tracer.start_span("span")
+    before = time.monotonic()
+    span.record_exception(error)
+    took = time.monotonic() - before
+    span.end()
+
+    event = attributes(wire.spans()["span"].events[0])
+    assert "secret" not in str(event)
+    assert len(event["exception.stacktrace"]) <= 16_384
+    assert took < 2
 
 
 def test_what_is_no_value_is_left_out_and_counted_on_the_span(wire: Wire) -> None:

@@ -38,6 +38,7 @@ MOST_BYTES = 4_000_000
 LONGEST_ANSWER = 65_536
 _LONGEST_PROBLEM = 200
 _FIRST_PAUSE = 0.5
+_SHORTEST_PAUSE = 0.25
 _LONGEST_PAUSE = 5.0
 #: Seconds between two warnings about refused spans.
 _WARNED_EVERY = 60.0
@@ -91,14 +92,13 @@ class OtlpExporter:
         resource_field = otlp.resource(resource)
         self._encode = encode or (lambda spans: otlp.request(resource_field, spans, epoch_offset()))
         self._count_dropped = count_dropped
-        self._headers = {
-            "Content-Type": "application/x-protobuf",
-            "User-Agent": USER_AGENT,
-            **(headers or {}),
-        }
-        login = login_of(parts)
-        if login is not None and "authorization" not in map(str.lower, self._headers):
-            self._headers["Authorization"] = login
+        own = {"Content-Type": "application/x-protobuf", "User-Agent": USER_AGENT}
+        if (login := login_of(parts)) is not None:
+            own["Authorization"] = login
+        given = dict(headers or {})
+        # Names of headers have no case (RFC 9110, section 5.1), and each comes once.
+        named = set(map(str.lower, given))
+        self._headers = {name: own[name] for name in own if name.lower() not in named} | given
         self._proxy = _proxy_for(self._secure, self._host) if by_proxy else None
         if self._proxy is not None and not self._secure:
             self._path = f"http://{parts.netloc.rpartition('@')[2]}{self._path}"
@@ -161,7 +161,8 @@ class OtlpExporter:
         while True:
             try:
                 status, answer, wait = self._send(body, deadline)
-            except (OSError, http.client.HTTPException) as error:
+            # ValueError: http.client of a chunk with a length below zero.
+            except (OSError, http.client.HTTPException, ValueError) as error:
                 self.close()
                 # The receiver may have written a part of it.
                 problem = f"{type(error).__name__}: {error}"[:_LONGEST_PROBLEM]
@@ -175,6 +176,8 @@ class OtlpExporter:
             if wait is None:
                 wait = pause * random.uniform(0.8, 1.2)  # noqa: S311  no secret
                 pause = min(2 * pause, _LONGEST_PAUSE)
+            # A receiver that says 0 would be asked thousands of times a second.
+            wait = max(wait, _SHORTEST_PAUSE)
             if time.monotonic() + wait >= deadline or self._stopping.wait(wait):
                 raise ExportError(problem)
 

@@ -101,6 +101,18 @@ def test_the_receivers_pause_is_kept(receiver: Receiver, exporter: Make) -> None
     assert time.monotonic() - started >= 1
 
 
+@pytest.mark.parametrize("pause", ["0", "00", "-1", "soon", "0.001"])
+def test_a_receiver_that_wants_no_pause_is_not_asked_without_end(
+    receiver: Receiver, exporter: Make, pause: str
+) -> None:
+    receiver.answers = [(429, {"Retry-After": pause}, b"")] * 1000
+
+    with pytest.raises(ExportError, match="429"):
+        exporter(receiver.url, timeout=1).export(spans())
+
+    assert 2 <= len(receiver.received) <= 5
+
+
 def test_too_long_a_pause_is_not_waited_for(receiver: Receiver, exporter: Make) -> None:
     receiver.answers = [(503, {"Retry-After": "3600"}, b"")]
     started = time.monotonic()
@@ -294,6 +306,20 @@ def test_a_login_in_the_address_is_basic_authentication(
     assert (scheme, base64.b64decode(value).decode()) == ("Basic", decoded)
     assert headers["Host"] == receiver.url.removeprefix("http://")
     assert receiver.paths == ["/v1/traces"]
+
+
+def test_what_is_no_http_is_tried_again_and_costs_no_later_export(
+    receiver: Receiver, exporter: Make
+) -> None:
+    """http.client raises ValueError for a chunk of a length below zero."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc"
+    raw = Raw(lambda connection: connection.sendall(head))
+
+    with pytest.raises(ExportError, match="ValueError"):
+        exporter(raw.url, timeout=1).export(spans())
+
+    assert len(raw.came) >= 2
+    raw.socket.close()
 
 
 def test_a_header_that_was_set_goes_before_the_login(receiver: Receiver, exporter: Make) -> None:

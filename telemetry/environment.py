@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
@@ -169,6 +170,17 @@ def file(value: str) -> str:
             return value
     except OSError as error:
         raise ValueError(f"must name a file that can be read ({error.strerror})") from None
+
+
+def entry_point(group: str) -> Callable[[str], str]:
+    """A name that an installed package offers in ``group``."""
+
+    def parse(value: str) -> str:
+        if not entry_points(group=group, name=value):
+            raise ValueError("must be a name that an installed package offers")
+        return value
+
+    return parse
 
 
 def words(value: str) -> tuple[str, ...]:

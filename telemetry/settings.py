@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -61,6 +61,32 @@ def _seconds(value: str) -> float:
     if not number >= 0:
         raise ValueError("must be a number of seconds, 0 or more")
     return min(number, _LONGEST_EXPORT) if number else _LONGEST_EXPORT
+
+
+#: RFC 9110, sections 5.1 and 5.5: a token; visible ASCII, spaces, tabs and ISO-8859-1.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
+
+
+def _headers(value: str) -> dict[str, str]:
+    """Headers as ``name=value,…``, percent-encoded; names in lower case, as OpenTelemetry has them.
+
+    Specification of the OTLP exporter, "Specifying headers via environment variables".
+    """
+    found = {}
+    for pair in words(value):
+        name, separator, content = (unquote(part).strip() for part in pair.partition("="))
+        if (
+            not separator
+            or not _HEADER_NAME.fullmatch(name)
+            or not _HEADER_VALUE.fullmatch(content)
+        ):
+            raise ValueError(
+                "must be key=value,… with keys and values that HTTP can send; a comma in a value "
+                "is written %2C"
+            )
+        found[name.lower()] = content
+    return found
 
 
 #: Names of exporters: those of the specification and of OpenTelemetry's packages for Python.
@@ -161,8 +187,12 @@ OTEL_EXPORTER_OTLP_PROTOCOL = Variable(
     "http/protobuf",
     "http/protobuf, or grpc where opentelemetry-exporter-otlp-proto-grpc is installed.",
 )
-OTEL_EXPORTER_OTLP_HEADERS = Variable(
-    "OTEL_EXPORTER_OTLP_HEADERS", text, "", "Headers for the receiver, as key=value,…", secret=True
+OTEL_EXPORTER_OTLP_HEADERS: Variable[dict[str, str]] = Variable(
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    _headers,
+    {},
+    "Headers for the receiver, as key=value,…",
+    secret=True,
 )
 OTEL_EXPORTER_OTLP_TIMEOUT = Variable(
     "OTEL_EXPORTER_OTLP_TIMEOUT",

@@ -22,6 +22,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Observation
 from prometheus_client.registry import REGISTRY
 
+from telemetry.environment import Variable, entry_point
 from telemetry.metrics.directory import Series
 from telemetry.metrics.slots import MOST_BUCKETS, TRASH, UNSET_BITS, store
 from telemetry.metrics.text import clean, number
@@ -516,5 +517,9 @@ def install() -> None:
     """Make ours the meter provider, unless the application set the SDK's."""
     from opentelemetry.sdk.metrics import MeterProvider
 
+    # The API would raise StopIteration.
+    Variable(
+        "OTEL_PYTHON_METER_PROVIDER", entry_point("opentelemetry_meter_provider"), "", ""
+    ).read()
     if not isinstance(api.get_meter_provider(), MeterProvider):
         api.set_meter_provider(StoreMeterProvider())

@@ -8,14 +8,47 @@ own call, or by ``TELEMETRY_SPANS=contrib`` (or the setting ``SPANS``), which ma
 from __future__ import annotations
 
 import functools
+import re
 import sys
+from importlib.metadata import entry_points
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from telemetry.environment import Variable
+
+
+def _propagators(value: str) -> str:
+    for name in value.split(","):
+        if name.strip().lower() == "none":
+            break
+        if not entry_points(group="opentelemetry_propagator", name=name.strip()):
+            raise ValueError("must be names of propagators that are installed, or none")
+    return value
+
+
+def _patterns(value: str) -> str:
+    try:
+        # Joined, as they do it: a group may have commas.
+        re.compile("|".join(pattern.strip() for pattern in value.split(",")))
+    except re.error as error:
+        raise ValueError(f"must be regular expressions, separated by commas ({error})") from None
+    return value
+
+
+#: Variables that the packages read when they are imported, where a wrong one is a traceback.
+_READ_WHEN_IMPORTED = {
+    "OTEL_PROPAGATORS": _propagators,
+    "OTEL_PYTHON_EXCLUDED_URLS": _patterns,
+    "OTEL_PYTHON_DJANGO_EXCLUDED_URLS": _patterns,
+}
+
 
 def activate() -> None:
-    """Raises ImproperlyConfigured where the packages are not installed."""
+    """Raises ImproperlyConfigured where the packages are not installed, and WrongEnvironmentError
+    for a variable that they cannot read."""
+    for name, parse in _READ_WHEN_IMPORTED.items():
+        Variable(name, parse, "", "").read()
     try:
         from opentelemetry.instrumentation.django import DjangoInstrumentor
         from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor

@@ -12,7 +12,6 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
-from opentelemetry.util.re import parse_env_headers
 
 from telemetry import settings
 from telemetry.environment import Variable, WrongEnvironmentError
@@ -115,7 +114,7 @@ def _otlp(count_dropped: DropCounter) -> OtlpExporter:
     return OtlpExporter(
         endpoint,
         resource().attributes,
-        headers=parse_env_headers(settings.OTEL_EXPORTER_OTLP_TRACES_HEADERS.read(), liberal=True),
+        headers=settings.OTEL_EXPORTER_OTLP_TRACES_HEADERS.read(),
         timeout=settings.OTEL_EXPORTER_OTLP_TRACES_TIMEOUT.read(),
         compression=settings.OTEL_EXPORTER_OTLP_TRACES_COMPRESSION.read(),
         context=_tls() if endpoint.lower().startswith("https:") else None,

@@ -43,5 +43,7 @@ def exporter() -> SpanExporter:
             agent_port=JAEGER_AGENT_PORT.read(),
             udp_split_oversized_batches=True,
             max_tag_value_length=_LONGEST_VALUE,
+            # Of a collector, which is not used; else it is read from the environment, unchecked.
+            timeout=10,
         )
     return made

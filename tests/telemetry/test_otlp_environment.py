@@ -5,14 +5,17 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from scripts.servers import ROOT
 from telemetry import settings
 from telemetry.environment import WrongEnvironmentError
 from telemetry.tracing import exporters
@@ -246,3 +249,111 @@ def test_several_exporters_get_the_same_spans(
     (span,) = receiver.spans
     assert json.loads(written.getvalue())["context"]["span_id"] == f"0x{span.span_id.hex()}"
     exporter._exporters[0].close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Bearer sesame",
+        "x-key",
+        "=sesame",
+        "x key=sesame",
+        "x-key=sesame%0D%0AX-Other: 1",
+        "x-key=sesame%00",
+        "x-key=%E2%82%ACsesame",
+        "x-k%C3%A9y=sesame",
+        "x-key=sesame,sesame",
+    ],
+)
+def test_headers_that_http_cannot_send_stop_the_start_and_are_not_shown(
+    environment: Set, caplog: pytest.LogCaptureFixture, value: str
+) -> None:
+    environment(HEADERS=value)
+
+    with pytest.raises(WrongEnvironmentError) as stopped:
+        settings.check_environment()
+
+    assert str(stopped.value).startswith("environment: OTEL_EXPORTER_OTLP_HEADERS must be ")
+    assert "sesame" not in str(stopped.value) + caplog.text
+
+
+def test_headers_are_decoded(
+    environment: Set, export: Callable[[], int], receiver: Receiver
+) -> None:
+    environment(
+        TRACES_ENDPOINT=receiver.url,
+        HEADERS=" X-List=a%2Cb , authorization=Basic abc==,, x-empty=, x-latin=caf%C3%A9,"
+        "content-type=application/x-other",
+    )
+
+    export()
+
+    headers, _ = receiver.received[0]
+    assert headers["X-List"] == "a,b"
+    assert headers["Authorization"] == "Basic abc=="
+    assert headers["X-Empty"] == ""
+    assert headers["X-Latin"] == "café"
+    assert headers.get_all("Content-Type") == ["application/x-other"]
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("name", "value", "spans_by"),
+    [
+        # Read by OpenTelemetry's packages, some of them when they are imported.
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many", "own"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "-1", "sdk"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "1.5", "sdk"),
+        ("OTEL_PYTHON_TRACER_PROVIDER", "none_such", "own"),
+        ("OTEL_PYTHON_METER_PROVIDER", "none_such", "own"),
+        ("OTEL_PROPAGATORS", "tracecontext,none_such", "contrib"),
+        ("OTEL_PYTHON_DJANGO_EXCLUDED_URLS", "health,(", "contrib"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "no header", "sdk"),
+        ("TELEMETRY_SPANS", "both", "both"),
+    ],
+)
+def test_a_wrong_variable_stops_the_start_with_one_line(
+    name: str, value: str, spans_by: str
+) -> None:
+    started = start(**{"TELEMETRY_SPANS": spans_by, name: value})
+
+    assert started.returncode == 1
+    (line,) = started.stderr.splitlines()
+    assert line.startswith(f"environment: {name} must be ")
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("name", "value", "spans_by"),
+    [
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "", "sdk"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "0", "sdk"),
+        ("OTEL_PROPAGATORS", "none_such", "own"),
+        ("OTEL_PROPAGATORS", "baggage, tracecontext", "contrib"),
+        ("OTEL_PROPAGATORS", "none", "contrib"),
+        ("OTEL_PYTHON_DJANGO_EXCLUDED_URLS", "(health,metrics)", "contrib"),
+        ("OTEL_EXPORTER_JAEGER_TIMEOUT", "soon", "own"),
+        ("TELEMETRY_SPANS", " Contrib ", " Contrib "),
+    ],
+)
+def test_an_odd_variable_lets_it_start(name: str, value: str, spans_by: str) -> None:
+    started = start(**{"TELEMETRY_SPANS": spans_by, name: value})
+
+    assert (started.returncode, started.stderr) == (0, "")
+
+
+def start(**variables: str) -> subprocess.CompletedProcess[str]:
+    """Set Django up in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", "import django; django.setup()"],
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.telemetry.site.settings",
+            "OTEL_TRACES_EXPORTER": "jaeger",
+            **variables,
+        },
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )

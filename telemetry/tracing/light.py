@@ -348,7 +348,7 @@ class LightSpan(Span):
         said: Any = description
         # Not isinstance(), which asks the object's own class: nothing may be raised here.
         if issubclass(type(status), Status):
-            code, said = status.status_code, status.description
+            code, said = code.status_code, code.description
         if type(code) is not StatusCode:
             warn_once("a span's status must be a Status or a StatusCode")
             return

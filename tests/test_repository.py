@@ -50,15 +50,17 @@ def test_each_stage_of_a_workflow_has_a_name_and_runs_one_make_target(workflow: 
             assert run.removeprefix("make ") in make_targets()
 
 
-def test_the_local_hooks_run_what_the_project_pins() -> None:
-    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
-    (local,) = (repo["hooks"] for repo in hooks if repo["repo"] == "local")
+def test_the_hooks_run_programs_of_pinned_releases() -> None:
+    (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     pinned = (ROOT / "requirements/dev.txt").read_text()
 
-    for hook in local:
+    for hook in local["hooks"]:
         program, *arguments = hook["entry"].split()
         if program == "make":
             assert arguments[-1] in make_targets()
+        elif hook["language"] == "python":
+            (dependency,) = hook["additional_dependencies"]
+            assert re.fullmatch(rf"{program}==[\d.]+", dependency)
         else:
             assert re.search(rf"^{program.removeprefix('.venv/bin/')}==", pinned, re.MULTILINE)
 

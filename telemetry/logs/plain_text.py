@@ -11,6 +11,7 @@ well; its record has a line of the log already, or gets one now.
 from __future__ import annotations
 
 import atexit
+import codecs
 import inspect
 import io
 import logging
@@ -47,6 +48,8 @@ class _Begun(threading.local):
         #: log itself, which cannot be written and says so here.
         self.writing = False
         self.meanwhile: list[str] = []
+        #: Bytes of a character that was not written whole.
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
 
 class PlainText(io.TextIOBase):
@@ -128,10 +131,15 @@ class PlainText(io.TextIOBase):
     def end(self) -> None:
         """Write what this thread did not end."""
         begun = self._begun
+        begun.line += begun.decoder.decode(b"", final=True)
         if begun.line or begun.traceback:
             begun.traceback.append(begun.line)
             begun.line = ""
             self._say()
+
+    def decoded(self, data: bytes) -> str:
+        """The text of bytes that this thread wrote, but for the beginning of a character."""
+        return self._begun.decoder.decode(data)
 
     def flush(self) -> None:
         self.stream.flush()
@@ -170,8 +178,16 @@ class PlainText(io.TextIOBase):
     def buffer(self) -> Any:
         return self._bytes
 
+    def detach(self) -> Any:
+        """The bytes, for whoever makes a text stream of another encoding of them. This one stays
+        as it is, unlike others: it is what everybody else writes to."""
+        return self._bytes
+
     def __getattr__(self, name: str) -> Any:
         """``name``, ``mode``, ``line_buffering`` and the like, as the stream behind has them."""
+        if name == "stream":
+            # A copy that is being made has nothing yet.
+            raise AttributeError(name)
         return getattr(self.stream, name)
 
 
@@ -182,8 +198,11 @@ class _Bytes(io.BufferedIOBase):
         self._text = text
 
     def write(self, data: Any) -> int:
-        self._text.write(bytes(data).decode("utf-8", "replace"))
-        return len(data)
+        # Raises TypeError for what is no bytes, as a text or a number.
+        given = memoryview(data)
+        if text := self._text.decoded(given.tobytes()):
+            self._text.write(text)
+        return given.nbytes
 
     def flush(self) -> None:
         self._text.flush()
@@ -202,7 +221,9 @@ class _Bytes(io.BufferedIOBase):
 
     @property
     def raw(self) -> Any:
-        return self._text.stream.buffer.raw
+        behind = self._text.stream.buffer
+        # There is no buffer where Python runs unbuffered.
+        return getattr(behind, "raw", behind)
 
     @property
     def name(self) -> Any:

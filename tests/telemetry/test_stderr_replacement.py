@@ -161,6 +161,35 @@ print("six", file=sys.stderr, flush=True)
     assert messages == ["one", "two", "three", "four", "five", "six"]
 
 
+def test_bytes_are_written_as_a_binary_stream_takes_them() -> None:
+    records = run(
+        """
+import array, copy, io
+buffer = sys.stderr.buffer
+for wrong in ("text", 5, None, [1, 2]):
+    try:
+        buffer.write(wrong)
+    except TypeError:
+        pass
+    else:
+        raise AssertionError(wrong)
+assert buffer.write(memoryview(b"view\\n")) == 5
+assert buffer.write(array.array("H", [0x6F6F, 0x0A0A])) == 4
+buffer.writelines([b"one\\n", b"two\\n"])
+for byte in "caf\u00e9 \u20ac\\n".encode():
+    assert buffer.write(bytes((byte,))) == 1
+assert copy.copy(sys.stderr).fileno() == 2
+assert buffer.raw.fileno() == 2
+sys.stderr = io.TextIOWrapper(sys.stderr.detach(), "latin-1", line_buffering=True)
+print("detached", file=sys.stderr)
+buffer.write("\u20ac".encode()[:2])
+""".replace("\\\\", "\\")
+    )
+
+    messages = [record["message"] for record in records]
+    assert messages == ["view", "oo", "one", "two", "café €", "detached", "\ufffd"]
+
+
 def test_a_printed_traceback_of_a_group_is_one_record() -> None:
     records = run("""
 import traceback

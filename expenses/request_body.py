@@ -13,19 +13,21 @@ import tempfile
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from io import BytesIO
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
-from django.core.exceptions import RequestAborted
+from django.core.exceptions import BadRequest, RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
-from django.core.handlers.wsgi import WSGIRequest
+from django.core.handlers.wsgi import LimitedStream, WSGIRequest
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
 from expenses.api import fallbacks
 
 GetResponse = Callable[[HttpRequest], Any]
+
+_MOST_DIGITS = 19
 
 
 @sync_and_async_middleware
@@ -50,9 +52,47 @@ def _refusal(request: HttpRequest) -> HttpResponseBase | None:
     if "HTTP_TRANSFER_ENCODING" in meta and isinstance(request, WSGIRequest):
         return _read_chunked(request)
     length = meta.get("CONTENT_LENGTH")
-    if length and length.isdecimal() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+    if not length or not length.isdecimal():
+        return None
+    # Python refuses to read a number of thousands of digits.
+    if len(length) > _MOST_DIGITS or int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         return fallbacks.answer(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    if isinstance(request, WSGIRequest):
+        whole = _WholeBody(request.environ["wsgi.input"], int(length))
+        request._stream = cast(BinaryIO, whole)  # noqa: SLF001 - Django has no setter
     return None
+
+
+class IncompleteBody(BadRequest):
+    """The client ended its body before its Content-Length (RFC 9112, section 8)."""
+
+
+class _WholeBody(LimitedStream):
+    """A body whose reader never takes a part of it for the whole.
+
+    A server of WSGI ends the stream when the client does: a form, of which the last bytes are the
+    end of a text, would be saved without them. ASGI's tell.
+    """
+
+    def __init__(self, stream: Any, limit: int) -> None:
+        super().__init__(stream, limit)
+        self._left = limit
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data: bytes = super().read(size)
+        self._check(data, size)
+        return data
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line: bytes = super().readline(size)
+        self._check(line, len(line) if line.endswith(b"\n") else size)
+        return line
+
+    def _check(self, data: bytes, size: int | None) -> None:
+        wanted = self._left if size is None or size < 0 else min(size, self._left)
+        self._left -= len(data)
+        if len(data) < wanted:
+            raise IncompleteBody("The body ended before its Content-Length.")
 
 
 def _read_chunked(request: WSGIRequest) -> HttpResponseBase | None:

@@ -8,7 +8,12 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponseBase,
+    StreamingHttpResponse,
+    UnreadablePostError,
+)
 
 from telemetry import causes, own_paths, runtime
 from telemetry.seen import CLIENT_CLOSED, SeenRequest, size_of, status_of
@@ -78,7 +83,12 @@ def _answered(seen: SeenRequest, response: HttpResponseBase) -> HttpResponseBase
         size = size_of(response)
     except Exception:  # noqa: BLE001  logged when the request is finished
         seen.report("measure the answer to")
-    seen.finish(status_of(response), size)
+    status = status_of(response)
+    if status >= 500 and isinstance(seen.operation.error, UnreadablePostError):
+        # The client's connection broke while its body was read: nobody gets this answer, and a
+        # stranger must not be able to make errors of the server.
+        status = CLIENT_CLOSED
+    seen.finish(status, size)
     return response
 
 

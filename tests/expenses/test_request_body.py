@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import requests
 
 from scripts.servers import Server, gunicorn, runserver, uvicorn
 from tests.expenses.factories import body
-from tests.expenses.service import EXPENSES, exchange, seeded_database, start, token
+from tests.expenses.service import ADMIN, EXPENSES, exchange, seeded_database, start, token
 
 LIMIT = 1024 * 1024
 SERVERS = {
@@ -172,3 +174,54 @@ def test_broken_chunks_are_400(server: Server, login: dict[str, str], broken: by
     # uvicorn closes without an answer when the client is done in the middle of a body.
     assert answer.status in ({400, 0} if server.name == "uvicorn" else {400})
     assert server.get("/health/live").status_code == 200
+
+
+@pytest.mark.servers
+def test_a_body_that_ends_before_its_length_is_refused(
+    server: Server, login: dict[str, str]
+) -> None:
+    whole = json.dumps(body(title="Cut off")).encode()
+    sent = head("POST", EXPENSES, login, f"Content-Length: {len(whole) + 10}", "Connection: close")
+
+    answer = exchange(server, sent + whole, end=True)
+
+    # uvicorn closes without an answer.
+    assert answer.status in ({0} if server.name == "uvicorn" else {400})
+    found = server.get(EXPENSES, headers=login).json()["results"]
+    assert len(found) >= 20
+    assert "Cut off" not in str(found)
+
+
+@pytest.mark.servers
+def test_a_form_that_ends_before_its_length_is_not_saved(server: Server) -> None:
+    session = requests.Session()
+    page = session.get(server.url("/admin/login/"), timeout=20)
+    form = {"csrfmiddlewaretoken": session.cookies["csrftoken"], **ADMIN}
+    assert session.post(server.url("/admin/login/?next=/admin/"), data=form, timeout=20).ok
+    page = session.get(server.url("/admin/expenses/category/add/"), timeout=20)
+    owner = re.search(r'<option value="(\d+)"', page.text)
+    form = {
+        "csrfmiddlewaretoken": session.cookies["csrftoken"],
+        "owner": owner[1] if owner else "1",
+        "_save": "Save",
+        "name": f"Cut off {server.name} here",
+    }
+    encoded = urlencode(form).encode()
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in session.cookies)
+    lines = [
+        "POST /admin/expenses/category/add/ HTTP/1.1",
+        f"Host: 127.0.0.1:{server.port}",
+        "Connection: close",
+        f"Cookie: {cookies}",
+        "Content-Type: application/x-www-form-urlencoded",
+        f"Content-Length: {len(encoded)}",
+    ]
+    sent = "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+    cut = exchange(server, sent + encoded[:-5], end=True)
+    listed = session.get(server.url("/admin/expenses/category/"), timeout=20).text
+    saved = exchange(server, sent + encoded)
+
+    assert cut.status in ({0} if server.name == "uvicorn" else {400})
+    assert f"Cut off {server.name}" not in listed
+    assert saved.status == 302

@@ -51,7 +51,7 @@ def go_away(server: Server, path: str, correlation_id: str, *, read: int = 0) ->
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def told(server: Server, correlation_id: str, endpoint: str) -> dict[str, Any]:
+def told(server: Server, correlation_id: str, endpoint: str, method: str = "GET") -> dict[str, Any]:
     """The request's line, after its 499 was counted and nothing was said about an error."""
     line: dict[str, Any] = poll(
         lambda: next(
@@ -67,7 +67,7 @@ def told(server: Server, correlation_id: str, endpoint: str) -> dict[str, Any]:
         "no line",
     )
     counted = samples(server.scrape())
-    labels = {"method": "GET", "endpoint": endpoint, "status": "499"}
+    labels = {"method": method, "endpoint": endpoint, "status": "499"}
     assert counted[("http_requests_total", frozenset(labels.items()))] == 1
     assert not [labels for (name, labels), n in counted.items() if name == "errors_total" and n]
     assert not [
@@ -76,7 +76,7 @@ def told(server: Server, correlation_id: str, endpoint: str) -> dict[str, Any]:
         if not text.startswith("{") or "Traceback" in text or '"exception"' in text
     ]
     assert not [line for line in server.log_lines() if line["level"] in {"error", "critical"}]
-    assert counted[("http_requests_in_progress", frozenset({("method", "GET")}))] == 0
+    assert counted[("http_requests_in_progress", frozenset({("method", method)}))] == 0
     return line
 
 
@@ -110,3 +110,21 @@ def test_a_stream_that_nobody_reads_further(server: Server) -> None:
 
     assert line["status"] == 499
     assert 100_000 <= line["response_bytes"] < 30_000_000
+
+
+def test_a_body_in_the_middle_of_which_the_client_is_gone(server: Server) -> None:
+    """No error of the server, which a stranger could make as many of as they like."""
+    if server.name != "gunicorn":
+        pytest.skip("a server of ASGI begins no request whose body does not arrive")
+    head = (
+        "POST /upload/ HTTP/1.1\r\nHost: localhost\r\nX-Correlation-ID: gone-upload\r\n"
+        "Content-Length: 1000\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head.encode() + b"x" * 100)
+        server.line_of("gone-upload", "tests.site")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    line = told(server, "gone-upload", "/upload/", "POST")
+
+    assert (line["status"], line["level"]) == (499, "info")

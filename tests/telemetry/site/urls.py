@@ -16,6 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
 from opentelemetry import metrics
 
 import telemetry
@@ -123,6 +124,12 @@ async def slow_async(request: HttpRequest) -> HttpResponse:
     log.info("slow")
     await asyncio.sleep(float(request.GET.get("seconds", "0.1")))
     return HttpResponse("slow")
+
+
+@csrf_exempt
+def upload(request: HttpRequest) -> HttpResponse:
+    log.info("uploading")
+    return HttpResponse(f"{len(request.body)} bytes")
 
 
 def stream(request: HttpRequest) -> StreamingHttpResponse:
@@ -331,6 +338,7 @@ urlpatterns = [
     path("process/", process),
     path("slow-async/", slow_async),
     path("stream/", stream),
+    path("upload/", upload),
     path("stream-fails/", stream_fails),
     path("stream-async/", stream_async),
     path("stream-closes/", stream_closes),

@@ -2,6 +2,7 @@
 
     make production-secrets PRODUCTION_HOST=expenses.example PRODUCTION_ADDRESS=0.0.0.0
     make production-secrets ROTATE=1      # new certificates, tokens and passwords of the stack
+    make production-secrets PRODUCTION_INSTANCES=2
 
 Nothing that is there is made anew without being told; run it again after an update of the
 checkout, for what is derived from the shipped files.
@@ -42,23 +43,39 @@ _DOORS = {"prometheus": ["prometheus"], "alertmanager": ["alertmanager"], "proxy
 _LOCAL = ["localhost", "127.0.0.1"]
 
 
+#: The project's name in docker-compose.production.yml, with which container names begin.
+PROJECT = "expense-tracker-production"
+_MOST_INSTANCES = 20
+
+
 class WrongValueError(ValueError):
-    """PRODUCTION_HOST or PRODUCTION_ADDRESS is none; the message says what to do."""
+    """A variable whose name begins with PRODUCTION_ has an invalid value; the message says which
+    values are valid."""
 
 
 def make(
-    folder: Path, *, host: str = "", address: str = "", rotate: bool = False
+    folder: Path,
+    *,
+    host: str = "",
+    address: str = "",
+    instances: str = "",
+    project: str = PROJECT,
+    rotate: bool = False,
 ) -> dict[str, str]:
     """Fill ``folder`` and return the variables of its ``compose.env``.
 
     ``host`` is the name people use in the browser, ``address`` the interface that ports are
-    published on; empty keeps what was said before, at first localhost and 127.0.0.1.
+    published on, ``instances`` how many containers of the API run behind the proxy; an empty value
+    keeps the one of the last call, at first localhost, 127.0.0.1 and 1. ``project`` is the name of
+    the compose project.
     """
     folder = folder.resolve()
     # Nobody else may enter. Inside, what containers read is open: each image runs as another user.
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     variables = _variables(folder, host, address, rotate)
+    variables |= _instances(instances or variables.get("API_INSTANCES", "1"), project)
+    _write_variables(folder, variables)
     authority = folder / "ca.key", folder / "ca.crt"
     if rotate or not all(file.is_file() for file in authority):
         certificates.authority(*authority)
@@ -92,8 +109,30 @@ def _variables(folder: Path, host: str, address: str, rotate: bool) -> dict[str,
     for name, rotates in SECRETS.items():
         if not found.get(name) or (rotate and rotates):
             found[name] = passwords.new(48 if name in _LONG else 24)
-    _write(file, "".join(f"{name}={value}\n" for name, value in found.items()))
     return found
+
+
+def _write_variables(folder: Path, variables: dict[str, str]) -> None:
+    lines = (f"{name}={value}\n" for name, value in variables.items())
+    _write(folder / "compose.env", "".join(lines))
+
+
+def _instances(number: str, project: str) -> dict[str, str]:
+    """Return the variables for so many instances of the API.
+
+    The proxy and Prometheus know each instance by the name of its container. The service's name
+    would lead to any of them, and to none that has stopped: nobody would see that one is away.
+    """
+    if not (re.fullmatch("[0-9]{1,2}", number) and 1 <= int(number) <= _MOST_INSTANCES):
+        raise WrongValueError(
+            f"PRODUCTION_INSTANCES must be a whole number from 1 to {_MOST_INSTANCES}, "
+            f"not {number[:40]!r}"
+        )
+    names = ["api"]
+    if int(number) > 1:
+        names = [f"{project}-api-{index}" for index in range(1, int(number) + 1)]
+    addresses = " ".join(f"{name}:8080" for name in names)
+    return {"API_INSTANCES": str(int(number)), "API_ADDRESSES": addresses}
 
 
 def _host(host: str) -> str:
@@ -130,6 +169,15 @@ def _prometheus(place: Path, variables: dict[str, str]) -> None:
     shipped = yaml.safe_load((HERE / "prometheus/prometheus.yml").read_text())
     configuration.lock_prometheus(shipped, "secrets")
     _dump(place / "prometheus.yml", shipped)
+    (place / "targets").mkdir(exist_ok=True)
+    targets = {
+        file.name: yaml.safe_load(file.read_text())
+        for file in (HERE / "prometheus/targets/compose").iterdir()
+    }
+    targets["api.yml"] = [{"targets": variables["API_ADDRESSES"].split()}]
+    for name, content in targets.items():
+        # A running Prometheus reads them at the moment when they change, and not again.
+        _dump(place / "targets" / name, content, mode=0o644)
     host = variables["PRODUCTION_HOST"]
     links = Links(grafana=f"https://{host}:3001", jaeger=f"https://{host}:16686")
     write_rules(place / "rules", links=links)
@@ -170,17 +218,18 @@ def _grafana(place: Path, variables: dict[str, str], authority: str) -> None:
     _dump(place / "datasources.yml", shipped)
 
 
-def _dump(file: Path, content: dict[str, Any]) -> None:
-    _write(file, yaml.safe_dump(content, sort_keys=False, width=200))
+def _dump(file: Path, content: dict[str, Any] | list[Any], mode: int = 0o600) -> None:
+    _write(file, yaml.safe_dump(content, sort_keys=False, width=200), mode)
 
 
-def _write(file: Path, text: str) -> None:
+def _write(file: Path, text: str, mode: int = 0o600) -> None:
     """Replace the file in one step. What did not change is left alone."""
     if file.is_file() and file.read_text() == text:
         return
     unfinished = file.with_name(f"{file.name}.unfinished")
     unfinished.touch(mode=0o600)
     unfinished.write_text(text)
+    unfinished.chmod(mode)
     unfinished.replace(file)
 
 
@@ -191,6 +240,8 @@ def main() -> int:
             Path(given.get("PRODUCTION_DIR") or FOLDER),
             host=given.get("PRODUCTION_HOST", ""),
             address=given.get("PRODUCTION_ADDRESS", ""),
+            instances=given.get("PRODUCTION_INSTANCES", ""),
+            project=given.get("COMPOSE_PROJECT_NAME") or PROJECT,
             rotate=given.get("ROTATE", "") not in {"", "0"},
         )
     except (WrongValueError, passwords.PasswordError, certificates.CertificateError) as error:

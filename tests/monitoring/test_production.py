@@ -90,8 +90,37 @@ def test_rotation_changes_all_but_what_a_database_keeps(tmp_path: Path) -> None:
     }
     assert new["PRODUCTION_HOST"] == "expenses.example"
     same = {name for name, content in contents(tmp_path).items() if old_files[name] == content}
-    kept = ("admin_password", "prometheus.yml", "client.yml", "rules")
+    kept = ("admin_password", "prometheus.yml", "client.yml", "rules", "targets")
     assert [name for name in same if not any(part in name for part in kept)] == []
+
+
+def targets(folder: Path) -> list[str]:
+    (group,) = yaml.safe_load((folder / "prometheus/targets/api.yml").read_text())
+    found: list[str] = group["targets"]
+    return found
+
+
+def test_each_of_several_instances_is_a_target_by_its_containers_name(tmp_path: Path) -> None:
+    make(tmp_path)
+    assert (targets(tmp_path), variables(tmp_path)["API_INSTANCES"]) == (["api:8080"], "1")
+
+    make(tmp_path, instances="2")
+
+    names = [f"expense-tracker-production-api-{index}:8080" for index in (1, 2)]
+    assert targets(tmp_path) == names
+    assert variables(tmp_path)["API_ADDRESSES"].split() == names
+    result = tool(
+        *("docker-compose", "--env-file", str(tmp_path / "compose.env")),
+        *("config", "--format", "json"),
+    )
+    services = json.loads(result.stdout)["services"]
+    assert services["api"]["scale"] == 2
+    assert services["proxy"]["environment"]["PROXY_API"].split() == names
+    # The number is kept until another one is given.
+    make(tmp_path)
+    assert targets(tmp_path) == names
+    make(tmp_path, instances="1")
+    assert targets(tmp_path) == ["api:8080"]
 
 
 def test_lines_of_ones_own_are_kept(tmp_path: Path) -> None:
@@ -135,7 +164,14 @@ def test_a_certificate_of_ones_own_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "name"),
-    [({"host": "https://x"}, "PRODUCTION_HOST"), ({"address": "eth0"}, "PRODUCTION_ADDRESS")],
+    [
+        ({"host": "https://x"}, "PRODUCTION_HOST"),
+        ({"address": "eth0"}, "PRODUCTION_ADDRESS"),
+        *(
+            ({"instances": number}, "PRODUCTION_INSTANCES")
+            for number in ("0", "-1", "21", "two", "1.5", "²", "9" * 5000)
+        ),
+    ],
 )
 def test_a_wrong_value_is_named(tmp_path: Path, given: dict[str, str], name: str) -> None:
     with pytest.raises(WrongValueError, match=name):

@@ -36,7 +36,10 @@ _STAGES: tuple[tuple[tuple[str, list[str]], ...], ...] = (
             ["-m", _SERVERS, "tests", "--ignore", "tests/telemetry"],
         ),
     ),
-    (("the whole line", ["-m", "e2e"]),),
+    (
+        ("the whole line", ["-m", "e2e", "tests/e2e", "--ignore", "tests/e2e/test_drills.py"]),
+        ("the whole line: drills", ["-m", "e2e", "tests/e2e/test_drills.py"]),
+    ),
     (("the compose files in containers", ["-m", "containers"]),),
 )
 #: 5 is pytest's exit status for a selection without tests.

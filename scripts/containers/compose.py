@@ -6,7 +6,8 @@ import json
 import os
 import secrets
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,19 @@ class ComposeSystem:
         """Remove the containers and networks, and with ``volumes`` what they kept."""
         more = ["--volumes"] if volumes else []
         self.compose("down", "--timeout", "10", "--remove-orphans", *more, check=False)
+
+    @contextmanager
+    def changed_by(self, *files: Path) -> Iterator[None]:
+        """Run with further compose files until the block ends; services that they change are made
+        anew before and after it."""
+        command = self._command
+        self._command = [*command, *(part for file in files for part in ("--file", str(file)))]
+        try:
+            self.up()
+            yield
+        finally:
+            self._command = command
+            self.up()
 
     def containers(self, service: str = "") -> list[dict[str, Any]]:
         """Describe the containers of the project (or of one service), also those that ended."""

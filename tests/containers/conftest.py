@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 import requests
+import yaml
 
+from monitoring.render import HERE, render
 from scripts.containers import engine, images
 from scripts.containers.compose import ComposeSystem, build_image
 from scripts.local.layout import ROOT
+from scripts.servers import poll
 
 #: Users of the demo, whose password the tests know.
 DEMO = {
@@ -36,6 +40,71 @@ def login(system: ComposeSystem) -> dict[str, str]:
         timeout=20,
     )
     return {"Authorization": f"Token {answer.json()['token']}"}
+
+
+#: Rules, scrapes and notifications are so many times as fast as shipped, where a test says so.
+SPEED = 30
+
+
+def write_fast_rules(folder: Path, api: str, secrets: Path | None = None) -> Path:
+    """Write an override file by which Prometheus and Alertmanager run ``SPEED`` times as fast.
+
+    ``api`` is the address of the target, ``secrets`` where Prometheus' container finds the secrets
+    of the production overlay.
+    """
+    # Containers read it as users of their own.
+    folder.chmod(0o755)
+    render(
+        folder,
+        api=api,
+        alertmanager="alertmanager:9093",
+        jaeger_metrics="jaeger:8888",
+        span_metrics="jaeger:8889",
+        prometheus="localhost:9090",
+        notifications="notifications:9099",
+        speed=SPEED,
+        secrets=secrets,
+    )
+    shipped = yaml.safe_load((HERE / "docker-compose.yml").read_text())
+    command = shipped["services"]["prometheus"]["command"]
+    rendered = folder / "prometheus"
+    services = {
+        "prometheus": {
+            "command": [*command, f"--rules.alert.resend-delay={60_000 // SPEED}ms"],
+            "volumes": [
+                f"{rendered}/prometheus.yml:/etc/prometheus/prometheus.yml:ro",
+                f"{rendered}/rules:/etc/prometheus/rules:ro",
+                f"{rendered}/targets:/etc/prometheus/targets:ro",
+            ],
+        },
+        "alertmanager": {"volumes": [f"{folder}/alertmanager:/etc/alertmanager:ro"]},
+    }
+    file = folder / "fast-rules.yml"
+    file.write_text(yaml.safe_dump({"services": services}))
+    return file
+
+
+def notified(system: ComposeSystem, alert: str, word: str) -> bool:
+    """Whether the receiver was sent this alert with ``word``, firing or resolved."""
+    return any(line.split()[:2] == [word, f"{alert}:"] for line in system.logs("notifications"))
+
+
+@contextmanager
+def jaeger_stopped(system: ComposeSystem) -> Iterator[None]:
+    name = system.container("jaeger")
+    images.docker("stop", name)
+    try:
+        yield
+    finally:
+        images.docker("start", name)
+
+
+def alerts_by_notification(system: ComposeSystem, fast_rules: Path) -> None:
+    """Stop Jaeger, and wait until somebody was notified, and again when it is back."""
+    with system.changed_by(fast_rules):
+        with jaeger_stopped(system):
+            poll(lambda: notified(system, "JaegerDown", "firing"), 90, "nobody was notified")
+        poll(lambda: notified(system, "JaegerDown", "resolved"), 90, "nobody was told of the end")
 
 
 @pytest.fixture(scope="session")

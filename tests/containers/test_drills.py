@@ -12,67 +12,38 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 import yaml
 
-from monitoring.render import HERE, render
 from scripts.containers.compose import ComposeSystem
 from scripts.containers.images import docker
 from scripts.local.layout import ROOT
 from scripts.servers import poll
-from tests.containers.conftest import DEMO, EXPENSE, login
+from tests.containers.conftest import DEMO, EXPENSE, login, notified, write_fast_rules
 
 pytestmark = [pytest.mark.container_drills, pytest.mark.timeout(400)]
 
-SPEED = 30
 PATH = "/api/v1/expenses/"
 LEAK = "/api/v1/demo/faults/memory/?mb=200"
 
 
-def override(folder: Path) -> dict[str, Any]:
-    """What differs from the shipped file, as a compose file."""
-    shipped = yaml.safe_load((HERE / "docker-compose.yml").read_text())
-    command = shipped["services"]["prometheus"]["command"]
-    rendered = folder / "prometheus"
-    return {
-        "services": {
-            "prometheus": {
-                "command": [*command, f"--rules.alert.resend-delay={60_000 // SPEED}ms"],
-                "volumes": [
-                    f"{rendered}/prometheus.yml:/etc/prometheus/prometheus.yml:ro",
-                    f"{rendered}/rules:/etc/prometheus/rules:ro",
-                    f"{rendered}/targets:/etc/prometheus/targets:ro",
-                ],
-            },
-            "alertmanager": {"volumes": [f"{folder}/alertmanager:/etc/alertmanager:ro"]},
-            "api": {"mem_limit": "600m", "memswap_limit": "600m"},
-        },
-        "volumes": {
-            "postgres-data": {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=250m"}}
-        },
-    }
+#: What differs from the shipped file beside the rules' speed.
+SMALLER = {
+    "services": {"api": {"mem_limit": "600m", "memswap_limit": "600m"}},
+    "volumes": {
+        "postgres-data": {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=250m"}}
+    },
+}
 
 
 @pytest.fixture(scope="module")
 def system(container_engine: str) -> Iterator[ComposeSystem]:
     folder = Path(tempfile.mkdtemp(prefix="container-drills-"))
-    # Containers read it as users of their own.
-    folder.chmod(0o755)
-    render(
-        folder,
-        api="api:8080",
-        alertmanager="alertmanager:9093",
-        jaeger_metrics="jaeger:8888",
-        span_metrics="jaeger:8889",
-        prometheus="localhost:9090",
-        notifications="notifications:9099",
-        speed=SPEED,
-    )
-    (folder / "override.yml").write_text(yaml.safe_dump(override(folder)))
-    started = ComposeSystem([ROOT / "docker-compose.yml", folder / "override.yml"], DEMO)
+    (folder / "smaller.yml").write_text(yaml.safe_dump(SMALLER))
+    files = (write_fast_rules(folder, "api:8080"), folder / "smaller.yml")
+    started = ComposeSystem([ROOT / "docker-compose.yml", *files], DEMO)
     try:
         started.up()
         started.execute(
@@ -129,11 +100,6 @@ def alerts(system: ComposeSystem) -> set[str]:
     url = system.url("PROMETHEUS_SERVER_PORT", "/api/v1/alerts")
     found = requests.get(url, timeout=10).json()["data"]["alerts"]
     return {each["labels"]["alertname"] for each in found if each["state"] == "firing"}
-
-
-def notified(system: ComposeSystem, alert: str, word: str) -> bool:
-    """Whether the receiver was sent this alert with ``word``, firing or resolved."""
-    return any(line.split()[:2] == [word, f"{alert}:"] for line in system.logs("notifications"))
 
 
 def fires_and_ends(system: ComposeSystem, alert: str, end: Callable[[], object]) -> None:

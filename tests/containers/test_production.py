@@ -16,12 +16,16 @@ import requests
 from monitoring.production import configuration
 from monitoring.production.make import make
 from scripts.containers.compose import ComposeSystem
+from scripts.containers.images import docker
 from scripts.local.layout import ROOT
 from scripts.servers import poll
+from tests.containers.conftest import alerts_by_notification, write_fast_rules
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 
 ADDRESS = "127.0.0.83"
+UP = "up{job='expense-tracker-api'} == 1"
+METRIC = "sum by (instance) (http_requests_total{endpoint='/api/v1/expenses/'})"
 
 
 @dataclass
@@ -30,7 +34,11 @@ class Production:
 
     system: ComposeSystem
     variables: dict[str, str]
-    authority: Path
+    folder: Path
+
+    @property
+    def authority(self) -> Path:
+        return self.folder / "ca.crt"
 
     def get(self, port: int, path: str, **options: Any) -> requests.Response:
         """Ask by a published port, and trust the certificate of ``make production-secrets``."""
@@ -57,7 +65,7 @@ def production(
     )
     try:
         system.up()
-        yield Production(system, variables, folder / "ca.crt")
+        yield Production(system, variables, folder)
     finally:
         system.down()
 
@@ -115,3 +123,65 @@ def test_no_other_port_is_published(production: Production) -> None:
     }
 
     assert published == {443, 3001, 9090, 9093, 16686}
+
+
+def test_one_request_is_in_metrics_trace_and_log(production: Production) -> None:
+    correlation_id = "production-1"
+
+    answer = production.get(443, "/api/v1/expenses/", headers={"X-Correlation-ID": correlation_id})
+
+    assert answer.headers["X-Correlation-ID"] == correlation_id
+    (record,) = [
+        each
+        for each in production.system.records()
+        if each.get("correlation_id") == correlation_id and each["logger"] == "telemetry.request"
+    ]
+    path = f"/api/traces/{record['trace_id']}"
+    poll(
+        lambda: production.get(16686, path, auth=production.person).json().get("data"),
+        20,
+        "Jaeger has no trace",
+    )
+    query = 'http_requests_total{endpoint="/api/v1/expenses/",status="401"} >= 1'
+    poll(
+        lambda: production.get(
+            9090, "/api/v1/query", params={"query": query}, auth=production.person
+        ).json()["data"]["result"],
+        40,
+        "Prometheus has no such series",
+    )
+
+
+def test_an_alert_fires_and_somebody_is_notified(production: Production, tmp_path: Path) -> None:
+    secrets = Path("/etc/prometheus/secrets")
+
+    alerts_by_notification(production.system, write_fast_rules(tmp_path, "api:8080", secrets))
+
+
+def test_two_instances_share_the_requests_and_one_carries_on_alone(production: Production) -> None:
+    system = production.system
+    more = make(production.folder, instances="2", project=system.project)
+    system.environment |= {name: more[name] for name in ("API_INSTANCES", "API_ADDRESSES")}
+    names = [f"{system.project}-api-{index}:8080" for index in (1, 2)]
+    system.up()
+
+    def instances(condition: str) -> set[str]:
+        query = f"{METRIC} {condition}" if condition else UP
+        answer = production.get(
+            9090, "/api/v1/query", params={"query": query}, auth=production.person
+        )
+        return {each["metric"]["instance"] for each in answer.json()["data"]["result"]}
+
+    for _ in range(40):
+        assert production.get(443, "/api/v1/expenses/").status_code == 401
+    # The only target before them goes on for some scrapes.
+    poll(lambda: instances("") >= set(names), 60, "not both are up")
+    poll(lambda: instances(">= 10") >= set(names), 60, "one got no requests")
+
+    docker("kill", names[0].partition(":")[0])
+
+    statuses = [production.get(443, "/api/v1/expenses/").status_code for _ in range(20)]
+    assert set(statuses) == {401}
+    # It is a target that is down now, and so an alert.
+    poll(lambda: names[0] not in instances(""), 60, "the killed instance is up")
+    assert names[1] in instances("")

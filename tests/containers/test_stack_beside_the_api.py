@@ -15,6 +15,7 @@ from scripts.containers.compose import ComposeSystem
 from scripts.doctor.__main__ import examine
 from scripts.doctor.check import System
 from scripts.servers import Server, make_database, poll
+from tests.containers.conftest import alerts_by_notification, write_fast_rules
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 
@@ -97,3 +98,32 @@ def test_the_doctor_finds_nothing_wrong(stack: tuple[ComposeSystem, Server]) -> 
     )
 
     assert failed == 0, "\n".join(said)
+
+
+def test_an_alert_fires_and_somebody_is_notified(
+    stack: tuple[ComposeSystem, Server], tmp_path: Path
+) -> None:
+    system, api = stack
+
+    alerts_by_notification(system, write_fast_rules(tmp_path, f"host.docker.internal:{api.port}"))
+
+
+def test_one_request_is_in_prometheus_trace_and_log(stack: tuple[ComposeSystem, Server]) -> None:
+    system, api = stack
+    correlation_id = "beside-the-stack-1"
+
+    answer = requests.get(
+        api.url("/api/v1/expenses/"), headers={"X-Correlation-ID": correlation_id}, timeout=20
+    )
+
+    assert (answer.status_code, answer.headers["X-Correlation-ID"]) == (401, correlation_id)
+    record = api.line_of(correlation_id)
+    url = system.url("JAEGER_QUERY_PORT", f"/api/traces/{record['trace_id']}")
+    poll(lambda: requests.get(url, timeout=10).json().get("data"), 20, "Jaeger has no trace")
+    query = 'http_requests_total{endpoint="/api/v1/expenses/",status="401"} >= 1'
+    url = system.url("PROMETHEUS_SERVER_PORT", "/api/v1/query")
+    poll(
+        lambda: requests.get(url, {"query": query}, timeout=10).json()["data"]["result"],
+        40,
+        "Prometheus has no such series",
+    )

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import signal
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from scripts.containers.compose import ComposeSystem
+from scripts.containers.compose import IMAGE, ComposeSystem
 from scripts.containers.images import docker
 from scripts.doctor.__main__ import examine
 from scripts.doctor.check import System
+from scripts.local.layout import ROOT
 from scripts.servers import poll
 from tests.conftest import samples
-from tests.containers.conftest import EXPENSE, login
+from tests.containers.conftest import (
+    DEMO,
+    EXPENSE,
+    alerts_by_notification,
+    login,
+    write_fast_rules,
+)
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 
@@ -115,6 +125,53 @@ def test_no_process_runs_as_root_but_where_its_image_must(whole_system: ComposeS
     assert re.findall(r"^Uid:\s+(\d+)", server, re.MULTILINE) == ["999"]
 
 
+def test_every_container_is_confined(whole_system: ComposeSystem) -> None:
+    for service in whole_system.states():
+        limits = whole_system.inspect(service, ".HostConfig")
+        assert limits["ReadonlyRootfs"], service
+        assert limits["CapDrop"] == ["ALL"], service
+        assert 0 < limits["PidsLimit"] <= 256, service
+        assert limits["Memory"] > 0, service
+        assert limits["SecurityOpt"] == ["no-new-privileges:true"], service
+
+
+def test_a_root_that_cannot_be_written_leaves_what_is_mounted(whole_system: ComposeSystem) -> None:
+    def writes(service: str, file: str) -> bool:
+        said = whole_system.execute(
+            service, "sh", "-c", f"(: > {file}) 2> /dev/null && echo yes || echo no"
+        )
+        return said.strip() == "yes"
+
+    assert not writes("api", "/app/file")
+    assert writes("api", "/tmp/file")
+    # Volumes belong to the users of the images from their first start on.
+    assert writes("prometheus", "/prometheus/file")
+    assert writes("alertmanager", "/alertmanager/file")
+    assert writes("jaeger", "/badger/file")
+
+
+def test_more_processes_than_the_limit_cannot_be_started(whole_system: ComposeSystem) -> None:
+    code = (
+        "import os, signal, time\n"
+        "pids = []\n"
+        "try:\n"
+        "    while len(pids) < 1000:\n"
+        "        if (pid := os.fork()) == 0:\n"
+        "            time.sleep(60)\n"
+        "        pids.append(pid)\n"
+        "except OSError as error:\n"
+        "    print(error.errno, len(pids))\n"
+        "for pid in pids:\n"
+        "    os.kill(pid, signal.SIGKILL)\n"
+    )
+
+    number, started = whole_system.execute("api", "python", "-c", code).split()
+
+    assert int(number) == errno.EAGAIN
+    assert int(started) < 256
+    assert requests.get(whole_system.url("API_PORT", "/health/ready"), timeout=10).ok
+
+
 def test_logs_are_rotated(whole_system: ComposeSystem) -> None:
     for service in whole_system.states():
         options = whole_system.inspect(service, ".HostConfig.LogConfig.Config")
@@ -168,6 +225,60 @@ def test_an_idle_service_stops_within_two_seconds(whole_system: ComposeSystem) -
     assert took < 10
 
 
+def test_a_stop_lets_the_longest_request_end_and_exports_its_spans(
+    whole_system: ComposeSystem,
+) -> None:
+    answers: list[requests.Response] = []
+
+    def ask() -> None:
+        answers.append(
+            requests.get(
+                whole_system.url("API_PORT", "/api/v1/demo/faults/slow/?seconds=9"),
+                headers={"X-Correlation-ID": "slow-at-the-stop"},
+                timeout=60,
+            )
+        )
+
+    client = threading.Thread(target=ask)
+    client.start()
+    time.sleep(2)
+    name = whole_system.container("api")
+    docker("stop", name)  # with the grace period of the file
+    client.join(60)
+
+    state = json.loads(docker("inspect", "--format", "{{json .State}}", name).stdout)
+    whole_system.up("api")
+    assert state["ExitCode"] == 0
+    assert [answer.status_code for answer in answers] == [200]
+    trace = request_record(whole_system, "slow-at-the-stop")["trace_id"]
+    url = whole_system.url("JAEGER_QUERY_PORT", f"/api/traces/{trace}")
+    poll(lambda: requests.get(url, timeout=10).json().get("data"), 20, "its span is lost")
+
+
+def test_an_alert_fires_and_somebody_is_notified(
+    whole_system: ComposeSystem, tmp_path: Path
+) -> None:
+    alerts_by_notification(whole_system, write_fast_rules(tmp_path, "api:8080"))
+
+
+def test_a_second_project_runs_beside_it(whole_system: ComposeSystem) -> None:
+    """With ports and a name of its own, and nothing in common with the first."""
+    second = ComposeSystem([ROOT / "docker-compose.yml"], DEMO)
+    try:
+        second.up("api")
+        second.execute("api", "python", "manage.py", "seed_demo", "--expenses", "3", "--users", "1")
+        url = second.url("API_PORT", f"{PATH}?limit=50")
+        found = requests.get(url, headers=login(second), timeout=10).json()["results"]
+        url = whole_system.url("API_PORT", f"{PATH}?limit=50")
+        others = requests.get(url, headers=login(whole_system), timeout=10).json()["results"]
+    finally:
+        second.down()
+
+    assert len(found) == 3
+    assert len(others) > 3
+    assert set(whole_system.states().values()) <= {"healthy", "exited"}
+
+
 def test_data_survive_down_and_up(whole_system: ComposeSystem) -> None:
     headers = login(whole_system)
     url = whole_system.url("API_PORT", f"{PATH}?limit=1")
@@ -178,3 +289,51 @@ def test_data_survive_down_and_up(whole_system: ComposeSystem) -> None:
 
     assert requests.get(url, headers=headers, timeout=10).json()["results"] == before
     assert before
+
+
+MIGRATION = """
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("expenses", "{last}")]
+    operations = [
+        migrations.RunSQL(
+            "CREATE TABLE of_a_later_release (number integer); "
+            "INSERT INTO of_a_later_release VALUES (42)"
+        )
+    ]
+"""
+
+
+def test_an_upgrade_migrates_and_keeps_the_data(
+    whole_system: ComposeSystem, tmp_path: Path
+) -> None:
+    headers = login(whole_system)
+    url = whole_system.url("API_PORT", f"{PATH}?limit=1")
+    before = requests.get(url, headers=headers, timeout=10).json()["results"]
+    (migrations,) = {file.parent for file in ROOT.glob("expenses/**/migrations/0001_initial.py")}
+    last = max(file.stem for file in migrations.glob("[0-9]*.py"))
+    (tmp_path / "9999_later.py").write_text(MIGRATION.format(last=last))
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {IMAGE}\nCOPY 9999_later.py /app/{migrations.relative_to(ROOT)}/\n"
+    )
+    later = f"{IMAGE}:later"
+    docker("build", "--quiet", "--tag", later, str(tmp_path))
+    override = {"services": {name: {"image": later} for name in ("api", "migrate")}}
+    file = tmp_path / "later.yml"
+    file.write_text(json.dumps(override))  # which is YAML, too
+
+    with whole_system.changed_by(file):
+        assert whole_system.inspect("api", ".Config.Image") == later
+        rows = whole_system.execute(
+            "postgres",
+            *("psql", "-U", "expenses", "-d", "expenses", "-tAc"),
+            "SELECT number FROM of_a_later_release",
+        )
+        after = requests.get(url, headers=headers, timeout=10).json()["results"]
+
+    assert rows.strip() == "42"
+    assert after == before
+    # Back to the release before: what the database has more does not disturb it.
+    assert requests.get(url, headers=headers, timeout=10).json()["results"] == before

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -37,6 +38,8 @@ _without_thread = False
 _starting = threading.Lock()
 _server = MetricsServer()
 _collector_runs = process.CollectorRuns()
+#: The class of the error with which a step of the refreshing thread failed the last time.
+_failures: dict[str, str] = {}
 
 
 def prepare() -> None:
@@ -111,22 +114,44 @@ def stop(*, crashed: bool = False) -> None:
 def _refresh() -> None:
     current.set(Operation("", quiet=True))
     memory_at = 0.0
+
+    def refresh_memory() -> None:
+        nonlocal memory_at
+        if time.monotonic() >= memory_at:
+            process.refresh_memory(instance)
+            memory_at = time.monotonic() + MEMORY_EVERY
+
+    def lead() -> None:
+        if instance.lead():
+            for step in (instance.fold, _server.ensure, refresh_memory):
+                _do(step)
+
     while True:
-        try:
-            pools.refresh()
-            _collector_runs.refresh()
-            opentelemetry.observe()
-            instance.keep_up()
-            registered.reconcile()
-            if instance.lead():
-                instance.fold()
-                _server.ensure()
-                if time.monotonic() >= memory_at:
-                    process.refresh_memory(instance)
-                    memory_at = time.monotonic() + MEMORY_EVERY
-        except Exception:
-            logger.warning("telemetry could not refresh its gauges", exc_info=True)
+        for step in (
+            pools.refresh,
+            _collector_runs.refresh,
+            opentelemetry.observe,
+            instance.keep_up,
+            registered.reconcile,
+            lead,
+        ):
+            _do(step)
         time.sleep(POOLS_EVERY)
+
+
+def _do(step: Callable[[], object]) -> None:
+    """Run one step of the refreshing thread. One that fails keeps no other from its work, and is
+    logged when it fails otherwise than the last time."""
+    name = step.__qualname__
+    try:
+        step()
+    except Exception as error:
+        kind = type(error).__name__
+        if _failures.get(name) != kind:
+            _failures[name] = kind
+            logger.warning("telemetry could not refresh its gauges", exc_info=True)
+    else:
+        _failures.pop(name, None)
 
 
 def _forget_after_fork() -> None:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from telemetry.metrics import definitions as metrics
+
+#: Aliases whose backend cannot be loaded.
+_without_driver: set[str] = set()
 
 
 def refresh() -> None:
     """Publish what the pools of this process know of themselves; nothing is sent."""
     for alias in connections:
-        pools: dict[str, Any] = getattr(connections[alias], "_connection_pools", {})
+        if alias in _without_driver:
+            continue
+        try:
+            connection = connections[alias]
+        except (ImportError, ImproperlyConfigured):
+            # A database that other services with these settings use; whoever uses it here is told.
+            _without_driver.add(alias)
+            continue
+        pools: dict[str, Any] = getattr(connection, "_connection_pools", {})
         pool = pools.get(alias)
         if pool is None:
             continue

@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     """Listens on an address of IPv4 or IPv6; on ``::`` for both, where the system can.
 
-    Raises OSError where the address cannot be resolved or is taken.
+    Raises OSError or UnicodeError where the address cannot be resolved, OSError where it is taken.
     """
 
     daemon_threads = True
@@ -107,7 +107,8 @@ class MetricsServer:
         host = OTEL_EXPORTER_PROMETHEUS_HOST.read()
         try:
             self._server = _Server(host, port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            # UnicodeError: a name that IDNA does not know, as one with an empty label.
             if not self._complained:
                 self._complained = True
                 logger.warning(
@@ -115,7 +116,7 @@ class MetricsServer:
                     "port serves the same, and PROMETHEUS_PORT=0 switches this one off",
                     host,
                     port,
-                    error.strerror or error,
+                    getattr(error, "strerror", None) or error,
                 )
             return
         threading.Thread(target=self._serve, name="telemetry-metrics-port", daemon=True).start()

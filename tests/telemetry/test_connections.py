@@ -6,13 +6,16 @@ from typing import Any
 
 import psycopg_pool
 import pytest
+import requests
 from django.contrib.auth.models import Group
 from django.db import ConnectionHandler, OperationalError, connection, transaction
 
 from scripts.postgres import free_port
+from scripts.servers import Server, gunicorn, poll
+from telemetry import runtime
 from telemetry.db import pools
 from telemetry.health import Readiness
-from tests.conftest import Sample
+from tests.conftest import Lines, Sample, samples
 
 pytestmark = pytest.mark.django_db
 
@@ -102,3 +105,43 @@ def test_transactions_and_savepoints_are_statements(sample: Sample) -> None:
         "ROLLBACK": 1,
         "INSERT": 2,
     }
+
+
+@pytest.mark.servers
+def test_a_database_without_its_driver_costs_nothing_else(servers_database: str) -> None:
+    """Another service's, in shared settings: what runs beside the requests goes on without it."""
+    server = Server(
+        gunicorn(),
+        {
+            "DATABASE_URL": servers_database,
+            "DJANGO_SETTINGS_MODULE": "tests.telemetry.site.missing_driver",
+        },
+    )
+    try:
+        assert server.get("/query/").status_code == 200
+        poll(lambda: _measured(server), 30, "memory and pools are not measured")
+        port = requests.get(f"http://127.0.0.1:{server.metrics_port}/metrics", timeout=5)
+        lines = server.log_lines()
+    finally:
+        server.stop()
+
+    assert port.status_code == 200
+    assert [line["message"] for line in lines if line["level"] in {"warning", "error"}] == []
+
+
+def _measured(server: Server) -> bool:
+    found = samples(server.scrape())
+    pool = ("database_pool_max_connections", frozenset({("database", "default")}))
+    return found.get(pool, 0) > 0 and found["process_resident_memory_bytes", frozenset()] > 0
+
+
+def test_a_step_that_keeps_failing_is_logged_once(log_lines: Lines) -> None:
+    def fails() -> None:
+        raise failures.pop()
+
+    failures: list[Exception] = [KeyError("c"), ValueError("b"), ValueError("a")]
+    for _ in range(3):
+        runtime._do(fails)
+
+    kinds = [line["exception"]["type"] for line in log_lines()]
+    assert kinds == ["ValueError", "KeyError"]

@@ -79,7 +79,7 @@ def test_it_is_served_where_it_should_be(
     assert {address for address in (IPV4, IPV6) if is_served(address, port)} == served
 
 
-@pytest.mark.parametrize("host", ["no.such.host.invalid", "2001:db8::7"])
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "2001:db8::7", "a..b", "a" * 70])
 def test_an_address_that_is_none_of_ours_is_one_warning(
     listening: MetricsServer,
     port: int,

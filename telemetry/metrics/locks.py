@@ -64,7 +64,8 @@ def is_held(descriptor: int, pid: int) -> bool:
 def is_held_at(path: Path, pid: int) -> bool:
     """The same of a file by its path; one that is gone is held by nobody."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # A named pipe would be waited for until somebody writes to it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
     except OSError:

@@ -7,7 +7,9 @@ process is where its numbers stand, 8 bytes each, and nothing where another proc
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -263,9 +265,9 @@ class FileSource(Source):
         self.path = path
         self.pid = pid
         self.process = str(pid)
-        self._names_file = os.open(names or f"{path}.names", os.O_RDONLY | os.O_CLOEXEC)
+        self._names_file = _open(names or f"{path}.names")
         try:
-            self._slots_file = os.open(slots or f"{path}.slots", os.O_RDONLY | os.O_CLOEXEC)
+            self._slots_file = _open(slots or f"{path}.slots")
         except OSError:
             os.close(self._names_file)
             raise
@@ -299,6 +301,15 @@ class FileSource(Source):
     def close(self) -> None:
         os.close(self._names_file)
         os.close(self._slots_file)
+
+
+def _open(path: str) -> int:
+    """Open a file for reading. Raises OSError where it is none, as a folder or a named pipe."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+    return descriptor
 
 
 class RemainderSource(Source):

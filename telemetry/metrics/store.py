@@ -387,7 +387,8 @@ def _forget_crashed(worker: Path) -> None:
     """A worker is gone that did not remove its file: of all who notice, one counts it."""
     try:
         worker.unlink()
-    except FileNotFoundError:
+    except OSError:
+        # Another process was quicker, or it is no file.
         return
     from telemetry.metrics.definitions import PROCESS_WORKER_CRASHES
 

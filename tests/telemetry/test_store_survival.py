@@ -19,6 +19,7 @@ import requests
 
 from scripts.servers import ROOT, Server, gunicorn, poll
 from telemetry import processes
+from telemetry.metrics import store as stores
 from telemetry.metrics.folding import fold
 from telemetry.metrics.slots import ValueStore
 from tests.conftest import samples
@@ -201,6 +202,26 @@ def test_a_process_id_that_comes_again_is_another_process(instance: Instance) ->
     fold(instance.folder, instance.store)
 
     assert instance.value("hits_total", page="a") == 6
+
+
+@pytest.mark.timeout(20)
+def test_what_is_no_file_holds_nobody_up(instance: Instance) -> None:
+    add(HITS, 1)(instance.store)
+    instance.process(add(HITS, 2), end=killed)
+    folder = instance.folder
+    for name in ("process-1-ab.names", "process-1-ab.slots", "worker-1-ab", "master-1-1-ab"):
+        os.mkfifo(folder / name)
+    for name in ("process-2-ab.names", "process-2-ab.slots", "worker-2-ab", "master-2-2-ab"):
+        (folder / name).mkdir()
+    (folder / "process-3-ab.names").symlink_to("/dev/zero")
+    shared = stores.Instance()
+    shared.folder = folder
+
+    for _ in range(2):
+        assert instance.value("hits_total", page="a") == 3
+        fold(folder, instance.store)
+        assert shared.workers() == []
+        assert shared.masters() == [os.getpid()]
 
 
 # A cleaner of temporary files

@@ -35,6 +35,8 @@ _OF_RECORDS = {*logging.makeLogRecord({}).__dict__, "message", "asctime"}
 _OF_STRUCTLOG = frozenset(
     {"event", "exc_info", "stack_info", "positional_args", "_record", "_from_structlog"}
 )
+#: Those that structlog's formatter sets itself, for what comes from Python's logging.
+_OF_FORMATTER = ("_record", "_from_structlog")
 
 
 class RequestFields(NamedTuple):
@@ -55,6 +57,12 @@ def add_context(_logger: Any, _method: str, event: Event) -> Event:
     """
     operation = current.get()
     record = event.get("_record")
+    if not isinstance(record, logging.LogRecord):
+        record = None
+        for name in _OF_FORMATTER:
+            if name in event:
+                # A keyword of the application's.
+                _set_aside(event, name, None)
     given = event.pop(REQUEST_FIELDS, None)
     bound: Mapping[str, Any] = operation.fields if operation is not None else {}
     own = _ids(operation)
@@ -66,6 +74,9 @@ def add_context(_logger: Any, _method: str, event: Event) -> Event:
     if record is not None and not event["_from_structlog"]:
         attributes = record.__dict__
         _give(event, {name: attributes[name] for name in attributes if name not in _OF_RECORDS})
+        if record.exc_text and not record.exc_info:
+            # It came by a socket from another process, with the traceback as text alone.
+            _give(event, {"exception": {"message": record.exc_text}})
     if context := structlog.contextvars.get_contextvars():
         _give(event, context)
     if bound:
@@ -183,8 +194,7 @@ def in_order(_logger: Any, _method: str, event: Event) -> Event:
     """``message`` for structlog's ``event``, and the common fields first."""
     # uvicorn's message once more, for terminals.
     event.pop("color_message", None)
-    if "event" in event:
-        event["message"] = event.pop("event")
+    event["message"] = event.pop("event", "")
     ordered: dict[str, Any] = {name: event.pop(name) for name in _FIRST if name in event}
     ordered.update(event)
     return ordered

@@ -6,6 +6,9 @@ import asyncio
 import io
 import json
 import logging
+import logging.handlers
+import pickle
+import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -239,16 +242,18 @@ def test_a_message_that_cannot_be_shown_costs_neither_traceback_nor_extra(lines:
 
 RESERVED = ["timestamp", "level", "logger", "exception", "exc_info", "event"]
 IDS = ["correlation_id", "trace_id", "span_id"]
+#: With which structlog's formatter marks what comes from Python's logging.
+MARKS = {"_record", "_from_structlog"}
 
 
 WAYS = {
-    "bind": [*RESERVED, *IDS, "message"],
-    "contextvars": [*RESERVED, *IDS, "message"],
+    "bind": [*RESERVED, *IDS, "message", *sorted(MARKS)],
+    "contextvars": [*RESERVED, *IDS, "message", *sorted(MARKS)],
     # Python's logging refuses to set "message" and "exc_info".
-    "extra": sorted({*RESERVED, *IDS} - {"exc_info"}),
+    "extra": sorted({*RESERVED, *IDS, *MARKS} - {"exc_info"}),
     # "event" and "exc_info" mean something to structlog.
-    "keyword": sorted({*RESERVED, *IDS, "message"} - {"event", "exc_info"}),
-    "bound logger": sorted({*RESERVED, *IDS, "message"} - {"event", "exc_info"}),
+    "keyword": sorted({*RESERVED, *IDS, *MARKS, "message"} - {"event", "exc_info"}),
+    "bound logger": sorted({*RESERVED, *IDS, *MARKS, "message"} - {"event", "exc_info"}),
 }
 
 
@@ -288,6 +293,30 @@ def test_a_name_that_the_line_uses_gets_an_underscore(lines: Lines, name: str, w
         assert line["level"] == "error"
         assert line["exception"]["message"] == "it broke"
         assert "given" not in {line[own] for own in ("timestamp", *IDS)}
+
+
+def test_the_traceback_of_a_record_of_another_process_is_kept(lines: Lines) -> None:
+    """As SocketHandler sends it: the exception itself could not be pickled."""
+    sender = logging.handlers.SocketHandler("localhost", 9)
+    try:
+        breaks()
+    except ValueError:
+        record = plain.makeRecord("far", logging.ERROR, __file__, 1, "said", (), sys.exc_info())
+    received = pickle.loads(sender.makePickle(record)[4:])
+
+    plain.handle(logging.makeLogRecord(received))
+
+    (line,) = lines()
+    assert line["message"] == "said"
+    assert "ValueError: it broke" in line["exception"]["message"]
+    assert "in breaks" in line["exception"]["message"]
+
+
+def test_a_line_without_a_message_has_an_empty_one(lines: Lines) -> None:
+    log.info(rows=3)
+
+    (line,) = lines()
+    assert (line["message"], line["rows"]) == ("", 3)
 
 
 def test_two_fields_for_one_reserved_name_are_both_kept(lines: Lines) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 from collections.abc import Iterator
 
@@ -77,6 +78,31 @@ def test_it_is_served_where_it_should_be(
     listening.ensure()
 
     assert {address for address in (IPV4, IPV6) if is_served(address, port)} == served
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/health/live", 200),
+        ("GET", "/nowhere", 404),
+        ("POST", "/metrics", 501),
+        ("<script>", "/", 501),
+        ("GET", "/" + "a" * 70_000, 414),
+    ],
+)
+def test_every_answer_says_nosniff(
+    listening: MetricsServer, port: int, method: str, path: str, status: int
+) -> None:
+    listening.ensure()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+
+    connection.putrequest(method, path)
+    connection.endheaders()
+    answer = connection.getresponse()
+
+    assert answer.status == status
+    assert answer.headers.get_all("X-Content-Type-Options") == ["nosniff"]
+    connection.close()
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "2001:db8::7", "a..b", "a" * 70])

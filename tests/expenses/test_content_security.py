@@ -69,6 +69,7 @@ def test_every_answer_is_nosniff_and_every_page_has_a_policy(server: Server, pat
             policy = answer.headers["Content-Security-Policy"]
             assert policy.startswith("default-src 'none'"), method
             assert "frame-ancestors 'none'" in policy
+            assert answer.headers["X-Frame-Options"] == "DENY"
 
 
 @pytest.mark.servers
@@ -78,6 +79,16 @@ def test_an_answer_to_a_host_that_is_not_served_has_both(server: Server) -> None
         assert answer.status_code == 400
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert answer.headers["X-Frame-Options"] == "DENY"
+
+
+@pytest.mark.servers
+def test_a_body_that_is_refused_unread_is_answered_with_all(server: Server) -> None:
+    answer = requests.post(server.url("/admin/login/"), data=b"x" * 1_100_000, timeout=20)
+
+    assert answer.status_code == 413
+    for name in ("X-Content-Type-Options", "X-Frame-Options", "Content-Security-Policy"):
+        assert name in answer.headers
 
 
 def login_of_admin(server: Server) -> str:

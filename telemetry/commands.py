@@ -8,8 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from telemetry import settings
-from telemetry.context import current
-from telemetry.work import work
+from telemetry.work import operation_here, work
 
 _PATCHED = "_telemetry_patched"
 
@@ -23,7 +22,7 @@ def install() -> None:
     @functools.wraps(original)
     def execute(self: BaseCommand, *arguments: Any, **options: Any) -> Any:
         name = type(self).__module__.rpartition(".")[2]
-        if current.get() is not None or name in settings.get().UNSEEN_COMMANDS:
+        if operation_here() is not None or name in settings.get().UNSEEN_COMMANDS:
             return original(self, *arguments, **options)
         with work(f"manage.py {name}", "telemetry.command"):
             return original(self, *arguments, **options)

@@ -24,6 +24,7 @@ class Operation:
         "correlation_id",
         "db_queries",
         "db_time",
+        "ended_elsewhere",
         "error",
         "fields",
         "finished",
@@ -47,6 +48,8 @@ class Operation:
     # renewed (``time.monotonic``), and whether that was done for what outlived the operation.
     spans_renewed_at: float
     outlived: bool
+    # Set for work that ended in another context than the one it began in and is still current in.
+    ended_elsewhere: bool
 
     def __init__(self, correlation_id: str, *, quiet: bool = False) -> None:
         #: As on the ``X-Correlation-ID`` header.

@@ -60,7 +60,7 @@ def traced(name: str) -> Traced:
 
 
 def _work_or_child(name: str) -> Generator[None, None, None]:
-    if current.get() is not None:
+    if operation_here() is not None:
         span = get_tracer().start_span(name)
         block = here.Block(span)
         try:
@@ -76,6 +76,17 @@ def _work_or_child(name: str) -> Generator[None, None, None]:
             yield
 
 
+def operation_here() -> Operation | None:
+    """The operation that runs here. One that ended in another context, as that of a generator which
+    another task closed, could not be taken back here: it is now."""
+    operation = current.get()
+    if operation is not None and getattr(operation, "ended_elsewhere", False):
+        current.set(None)
+        here.leave_ended()
+        return None
+    return operation
+
+
 @contextmanager
 def work(name: str, logger: str) -> Iterator[Operation]:
     """An operation with a root span, current inside the block, and one line at its end."""
@@ -87,7 +98,7 @@ def work(name: str, logger: str) -> Iterator[Operation]:
         span.correlation_id = operation.correlation_id
     else:
         span.set_attribute(ATTRIBUTE, operation.correlation_id)
-    current.set(operation)
+    begun = current.set(operation)
     block = here.Block(span)
     started = time.perf_counter()
     try:
@@ -111,8 +122,11 @@ def work(name: str, logger: str) -> Iterator[Operation]:
         finally:
             here.detach(inside)
             current.reset(token)
-            if outside is operation:
-                current.set(None)
+            try:
+                current.reset(begun)
+            except ValueError:
+                operation.ended_elsewhere = True
+            current.set(None if outside is operation else outside)
 
 
 def _is_failure(error: BaseException) -> bool:

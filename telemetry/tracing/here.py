@@ -77,6 +77,11 @@ class Block:
             attach(_open(self._outside))
 
 
+def leave_ended() -> None:
+    """Make current what was so before the blocks that were left in another context."""
+    attach(_open(get()))
+
+
 def _open(context: Context) -> Context:
     """Return ``context``, or the one around it while its block was left."""
     while isinstance(block := context.get(_BLOCK), Block) and block._left:  # noqa: SLF001

@@ -217,6 +217,44 @@ def test_the_line_of_closed_work_is_about_that_work(log_lines: Lines, spans: Spa
     assert said["span_id"] == outer_line["span_id"]
 
 
+@pytest.mark.parametrize("ends", ["break", "thread"])
+def test_what_comes_after_work_that_was_closed_elsewhere_is_work_of_its_own(
+    log_lines: Lines, spans: Spans, ends: str
+) -> None:
+    async def breaks() -> None:
+        """The event loop closes the generator in a task of its own."""
+        async for _ in async_rows(telemetry.traced):
+            break
+        gc.collect()
+        await asyncio.sleep(0.01)
+        for _ in range(2):
+            with telemetry.traced("later"):
+                logging.getLogger("shop").info("inside")
+
+    def is_closed_by_a_thread() -> None:
+        generator = rows(telemetry.traced)
+        next(generator)
+        thread = threading.Thread(target=generator.close)  # type: ignore[attr-defined]
+        thread.start()
+        thread.join()
+        for _ in range(2):
+            with telemetry.traced("later"):
+                logging.getLogger("shop").info("inside")
+
+    if ends == "break":
+        asyncio.run(breaks())
+    else:
+        is_closed_by_a_thread()
+
+    found = log_lines()
+    done = [line for line in found if line["logger"] == "telemetry.work"]
+    assert [line["operation"] for line in done] == ["rows", "later", "later"]
+    inside = [line["correlation_id"] for line in found if line["logger"] == "shop"]
+    assert inside == [line["correlation_id"] for line in done[1:]]
+    assert len({line["trace_id"] for line in done}) == 3
+    assert [span.parent for span in spans()] == [None] * 3
+
+
 @each_block
 def test_an_exception_in_a_generator_is_one(log_lines: Lines, spans: Spans, begin: Begin) -> None:
     def fails() -> Iterator[int]:

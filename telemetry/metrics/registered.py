@@ -91,6 +91,11 @@ def install() -> None:
     multiprocess.MultiProcessCollector.collect = (  # type: ignore[method-assign]
         telemetry_patched_collect
     )
+    # Without it the default registry would take the collector's first page for names that are
+    # registered twice, and refuse a `MultiProcessCollector(REGISTRY)`.
+    multiprocess.MultiProcessCollector.describe = (  # type: ignore[attr-defined]
+        telemetry_patched_describe
+    )
 
 
 _files_of_prometheus_client = multiprocess.MultiProcessCollector.collect
@@ -104,6 +109,11 @@ def telemetry_patched_collect(collector: Any) -> Iterable[Metric]:
         return shared()
     found: Iterable[Metric] = _files_of_prometheus_client(collector)  # type: ignore[no-untyped-call]
     return found
+
+
+def telemetry_patched_describe(_collector: Any) -> Iterable[Metric]:
+    """``MultiProcessCollector.describe``: no names, as before the first process wrote a file."""
+    return []
 
 
 def computed() -> list[Collector]:

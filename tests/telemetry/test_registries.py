@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Summary
 from prometheus_client.exposition import generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from scripts.servers import Server, gunicorn, poll
 from telemetry.metrics import exposition
@@ -172,6 +174,22 @@ def server(servers_database: str) -> Iterator[Server]:
     )
     yield started
     started.stop()
+
+
+def test_a_collector_of_all_processes_in_the_default_registry(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each metric is on the page once."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    Counter(f"{name}_total", "Odd.").inc(3)
+
+    collector = MultiProcessCollector(REGISTRY)
+    try:
+        pages = generate_latest(REGISTRY).decode(), exposition.scrape().body.decode()
+    finally:
+        REGISTRY.unregister(collector)
+
+    assert [page.count(f"\n{name}_total 3.0\n") for page in pages] == [1, 1]
 
 
 @pytest.mark.servers

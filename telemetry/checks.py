@@ -105,7 +105,10 @@ def alone_among_workers() -> str:
         command = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return ""
-    by_gunicorn = any(Path(os.fsdecode(word)).name == "gunicorn" for word in command[:4])
+    # With setproctitle installed all of it is "gunicorn: master [config.wsgi]".
+    by_gunicorn = command[0].startswith(b"gunicorn: ") or any(
+        Path(os.fsdecode(word)).name == "gunicorn" for word in command[:4]
+    )
     # Where no folder can be written, its master has said so.
     if not by_gunicorn or store.instance.is_apart:
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -74,20 +75,30 @@ def test_w002_the_folder_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_
     assert told() == ["telemetry.W002"]
 
 
+#: As setproctitle shows the master, where it is installed.
+TITLED = """
+exec -a "gunicorn: master [config.wsgi]" "$0" -c "from gunicorn.app.wsgiapp import run; run()" "$@"
+"""
+
+
 @pytest.mark.servers
-@pytest.mark.parametrize("hooks", [False, True])
-def test_w003_several_workers_without_a_shared_folder(servers_database: str, hooks: bool) -> None:
+@pytest.mark.parametrize("program", ["hooks", "module", "titled"])
+def test_w003_several_workers_without_a_shared_folder(servers_database: str, program: str) -> None:
     def without_hooks(port: int) -> list[str]:
-        address = f"127.0.0.1:{port}"
-        command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--workers", "2"]
-        return [*command, "--no-control-socket", "--bind", address]
+        command = [sys.executable, "-m", "gunicorn"]
+        if program == "titled":
+            command = ["bash", "-c", TITLED, sys.executable]
+        options = ["config.wsgi", "--workers", "2", "--no-control-socket"]
+        return [*command, *options, "--bind", f"127.0.0.1:{port}"]
 
     server = Server(
-        gunicorn(workers=2) if hooks else without_hooks, {"DATABASE_URL": servers_database}
+        gunicorn(workers=2) if program == "hooks" else without_hooks,
+        # A Python that has another name does not find its environment.
+        {"DATABASE_URL": servers_database, "PYTHONPATH": sysconfig.get_path("purelib")},
     )
     try:
         server.get("/hello/")
-        if hooks:
+        if program == "hooks":
             assert "telemetry.W003" not in server.log.read_text()
             return
 

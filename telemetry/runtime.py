@@ -36,6 +36,9 @@ _started = False
 _deferred = False
 _without_thread = False
 _starting = threading.Lock()
+#: Held while the callbacks of observed instruments are asked.
+_asking = threading.Lock()
+_told_slow = False
 _server = MetricsServer()
 _collector_runs = process.CollectorRuns()
 #: The class of the error with which a step of the refreshing thread failed the last time.
@@ -130,13 +133,44 @@ def _refresh() -> None:
         for step in (
             pools.refresh,
             _collector_runs.refresh,
-            opentelemetry.observe,
+            ask_observed_instruments,
             instance.keep_up,
             registered.reconcile,
             lead,
         ):
             _do(step)
         time.sleep(POOLS_EVERY)
+
+
+def ask_observed_instruments() -> None:
+    """Ask OpenTelemetry's callbacks in a thread of their own: code of the application may take
+    long, or wait for ever for somebody else's service."""
+    global _told_slow
+    if not opentelemetry.has_callbacks():
+        return
+    turn = _asking
+    if not turn.acquire(blocking=False):
+        if not _told_slow:
+            _told_slow = True
+            logger.warning(
+                "callbacks of OpenTelemetry's instruments take longer than %g seconds; what they "
+                "observe is shown as it was before",
+                POOLS_EVERY,
+            )
+        return
+
+    def ask() -> None:
+        current.set(Operation("", quiet=True))
+        try:
+            opentelemetry.observe()
+        finally:
+            turn.release()
+
+    try:
+        threading.Thread(target=ask, name="telemetry-observe", daemon=True).start()
+    except RuntimeError:
+        turn.release()
+        raise
 
 
 def _do(step: Callable[[], object]) -> None:
@@ -155,10 +189,12 @@ def _do(step: Callable[[], object]) -> None:
 
 
 def _forget_after_fork() -> None:
-    global _started, _deferred, _starting
+    global _started, _deferred, _starting, _asking, _told_slow
     _started = False
     _deferred = False
     _starting = threading.Lock()
+    _asking = threading.Lock()
+    _told_slow = False
     _server.forget_after_fork()
     _collector_runs.begin()
 

@@ -507,6 +507,10 @@ class StoreMeterProvider(api.MeterProvider):
 _observed: set[_Observed] = set()
 
 
+def has_callbacks() -> bool:
+    return bool(_observed)
+
+
 def observe() -> None:
     """Ask the observable instruments of this process; the runtime does so every few seconds."""
     for instrument in list(_observed):

@@ -6,6 +6,7 @@ import decimal
 import fractions
 import itertools
 import math
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -26,6 +27,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from scripts.servers import poll
+from telemetry import runtime
 from telemetry.metrics import definitions, exposition
 from telemetry.metrics.opentelemetry import observe
 from telemetry.metrics.text import LONGEST_HELP, LONGEST_LABEL
@@ -386,6 +389,27 @@ def test_boundaries_and_callbacks_of_any_kind(
     assert sample(f"{name}_observed1", **SCOPE, b="2") == 4
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == len(set(told))
+
+
+def test_a_callback_that_never_returns_holds_nothing_else_up(
+    meter: metrics.Meter, name: str, sample: Sample, caplog: pytest.LogCaptureFixture
+) -> None:
+    returns = threading.Event()
+
+    def waits(_options: CallbackOptions) -> Iterable[Observation]:
+        returns.wait(20)
+        yield Observation(7)
+
+    meter.create_observable_gauge(name, [waits])
+
+    for _ in range(3):
+        runtime.ask_observed_instruments()
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert sample(name, **SCOPE) == 0
+
+    returns.set()
+    poll(lambda: sample(name, **SCOPE) == 7, 10, "what it observed is missing")
 
 
 def test_names_made_of_data_are_bounded(

@@ -36,8 +36,6 @@ _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
 #: ``[5m]``, and ``[1d:5m]`` with the step of a subquery.
 _RANGE = re.compile(r"\[((?:\d+(?:ms|s|m|h|d|w))+)(?::((?:\d+(?:ms|s|m|h|d|w))+))?\]")
 _OFFSET = re.compile(r"\boffset ((?:\d+(?:ms|s|m|h|d|w))+)")
-#: How long an instance counts as one that has just started, in seconds.
-_AGE = re.compile(r"(time\(\) - process_start_time_seconds(?:\{[^}]*\})?\s*<\s*)(\d+)\b")
 #: A rate needs some samples: no range becomes shorter than this many scrapes.
 _SCRAPES_IN_RANGE = 4
 _SHORTEST_SCRAPE = 0.5
@@ -169,7 +167,7 @@ def write_rules(
 
 
 def _hurry(rules: dict[str, Any], speed: float, scrape: float) -> None:
-    """Shorten ``for``, ``keep_firing_for``, intervals, ranges, offsets and ages in place."""
+    """Shorten ``for``, ``keep_firing_for``, intervals, ranges and offsets in place."""
 
     def shorter(found: re.Match[str]) -> str:
         window = duration(max(seconds(found[1]) / speed, scrape * _SCRAPES_IN_RANGE))
@@ -178,15 +176,11 @@ def _hurry(rules: dict[str, Any], speed: float, scrape: float) -> None:
     def earlier(found: re.Match[str]) -> str:
         return f"offset {duration(max(seconds(found[1]) / speed, scrape))}"
 
-    def younger(found: re.Match[str]) -> str:
-        return f"{found[1]}{max(int(found[2]) / speed, scrape):g}"
-
     for group in rules["groups"]:
         if "interval" in group:
             group["interval"] = duration(max(seconds(group["interval"]) / speed, scrape))
         for rule in group["rules"]:
             rule["expr"] = _OFFSET.sub(earlier, _RANGE.sub(shorter, rule["expr"]))
-            rule["expr"] = _AGE.sub(younger, rule["expr"])
             for name in ("for", "keep_firing_for"):
                 if name in rule:
                     rule[name] = duration(seconds(rule[name]) / speed)

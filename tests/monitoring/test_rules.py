@@ -200,11 +200,7 @@ def test_a_derived_configuration_keeps_everything_but_time_and_place(tmp_path: P
             group.pop("interval", None)
             for rule in group["rules"]:
                 rule.pop("for", None)
-                rule["expr"] = re.sub(
-                    r"\[[\w:]+\]|offset \w+|(?:(?<=} < )|(?<=seconds < ))[\d.]+",
-                    "[]",
-                    " ".join(rule["expr"].split()),
-                )
+                rule["expr"] = re.sub(r"\[[\w:]+\]|offset \w+", "[]", rule["expr"])
         return files
 
     assert timeless(folder / "rules") == timeless(RULES)
@@ -222,15 +218,6 @@ def test_a_derived_configuration_is_as_much_faster_as_asked(tmp_path: Path) -> N
     assert found["HighResponseTime"]["for"] == "10000ms"
     assert "[10000ms]" in found["HighResponseTime"]["expr"]
     assert "offset 20000ms" in found["EndpointFailing"]["expr"]
-    (age,) = re.findall(
-        r"process_start_time_seconds < ([\d.]+)",
-        (folder / "rules/stack.yml").read_text(),
-    )
-    assert float(age) == 900 / 30
-    ages = re.findall(
-        r"start_time_seconds{.*?}\s+< ([\d.]+)", (folder / "rules/losses.yml").read_text()
-    )
-    assert {float(each) for each in ages} == {300 / 30, 600 / 30}
 
 
 def test_a_speed_of_nothing_is_refused(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ def bind(**fields: Value) -> None:
     if operation is None:
         return
     operation.fields.update(fields)
-    if operation.span is not None:
+    # What outlives its request has lines alone: the span would complain of each call.
+    if operation.span is not None and operation.span.is_recording():
         masked = mask(fields)
         operation.span.set_attributes({f"app.{name}": value for name, value in masked.items()})

@@ -26,6 +26,7 @@ from telemetry.tracing.correlate import ATTRIBUTE
 from telemetry.tracing.light import LightSpan, record_failure
 from telemetry.tracing.own import OwnTracer
 from telemetry.tracing.tracer import get_tracer
+from telemetry.tracing.values import as_text
 
 _tracer = OwnTracer("telemetry.work")
 
@@ -90,6 +91,7 @@ def operation_here() -> Operation | None:
 @contextmanager
 def work(name: str, logger: str) -> Iterator[Operation]:
     """An operation with a root span, current inside the block, and one line at its end."""
+    name = as_text(name)
     operation = Operation("")
     span = _tracer.start(name, SpanKind.INTERNAL, None)
     take_ids(operation, span)

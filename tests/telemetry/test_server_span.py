@@ -347,6 +347,25 @@ def test_a_background_task_keeps_its_spans(
     assert sample("telemetry_spans_dropped_total", reason="span_limit") == before + 15
 
 
+def test_what_a_background_task_binds_is_on_its_lines(server_span: Ask, log_lines: Lines) -> None:
+    tasks: list[contextvars.Context] = []
+
+    def view(_request: HttpRequest) -> HttpResponse:
+        tasks.append(contextvars.copy_context())
+        return HttpResponse()
+
+    def work() -> None:
+        telemetry.bind(batch=7)
+        telemetry.get_logger("background").info("packed")
+
+    span = server_span(view)
+    tasks[0].run(work)
+
+    lines = [line for line in log_lines() if line["logger"] != "telemetry.request"]
+    assert [(line["message"], line["batch"]) for line in lines] == [("packed", 7)]
+    assert "app.batch" not in span.attributes
+
+
 def test_a_background_task_keeps_the_spans_of_its_statements(
     server_span: Ask, spans: Spans
 ) -> None:

@@ -57,6 +57,20 @@ def test_a_command_inside_a_command_is_part_of_it(log_lines: Lines) -> None:
     assert len(lines_of(log_lines, "telemetry.command")) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"), [(None, ""), (b"pack", "pack"), (7, "7"), ("\ud800", "?")]
+)
+def test_work_of_any_name_has_its_span_and_its_line(
+    log_lines: Lines, spans: Spans, name: str, shown: str
+) -> None:
+    with telemetry.traced(name):
+        pass
+
+    assert spans()[-1].name == shown
+    (line,) = lines_of(log_lines, "telemetry.work")
+    assert (line["operation"], line["message"]) == (shown, f"{shown} done")
+
+
 def test_a_traced_function_is_work_of_its_own(log_lines: Lines, spans: Spans) -> None:
     log = telemetry.get_logger("shop")
 

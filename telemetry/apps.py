@@ -49,11 +49,12 @@ class TelemetryConfig(AppConfig):
         from telemetry.instrumentation import django_structlog
         from telemetry.logs import configure
         from telemetry.settings import check_environment
-        from telemetry.tracing import provider
+        from telemetry.tracing import contrib, provider
 
         check_environment()
         configure(settings.LOGGING)
         provider.install()
+        contrib.stand_in_front()
         runtime.prepare()
         if uwsgi.is_master() and not uwsgi.problem():
             runtime.defer()

@@ -12,6 +12,7 @@ from django.core.checks import CheckMessage, Tags, Warning, register  # noqa: A0
 
 from telemetry import settings, uwsgi
 from telemetry.metrics import store
+from telemetry.tracing import contrib
 
 MIDDLEWARE = "telemetry.middleware.TelemetryMiddleware"
 
@@ -25,8 +26,12 @@ def install() -> None:
 
 def middleware(**_given: Any) -> list[CheckMessage]:
     """W001: the middleware stands first, or what stands before it is not measured, and once."""
-    # OpenTelemetry's instrumentation puts its own in front, where it is used.
-    named = [name for name in django_settings.MIDDLEWARE if not name.startswith("opentelemetry.")]
+    # OpenTelemetry's instrumentation puts its own in front, where it is used, and we one of ours.
+    named = [
+        name
+        for name in django_settings.MIDDLEWARE
+        if not name.startswith("opentelemetry.") and name != contrib.OWN_PATHS
+    ]
     if MIDDLEWARE not in named:
         return [
             Warning(

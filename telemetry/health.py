@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,8 @@ class Readiness:
         self._lock = threading.Lock()
         self._running: Future[str] | None = None
         self._migrated = False
+        #: Around the question: whoever connects the signals keeps spans of others away.
+        self.around: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def problem(self) -> str:
         """Why the service is not ready, empty when it is. Takes at most DEADLINE seconds."""
@@ -46,7 +50,8 @@ class Readiness:
     def _ask(self, answer: Future[str]) -> None:
         current.set(Operation("", quiet=True))
         try:
-            answer.set_result(self._check())
+            with self.around():
+                answer.set_result(self._check())
         except Exception as error:  # whatever it is, the service is not ready
             logger.debug("not ready", exc_info=True)
             answer.set_result(f"the database does not answer ({type(error).__name__})")

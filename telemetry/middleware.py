@@ -14,6 +14,7 @@ from django.http import (
     StreamingHttpResponse,
     UnreadablePostError,
 )
+from django.utils.decorators import sync_and_async_middleware
 
 from telemetry import causes, own_paths, runtime
 from telemetry.seen import CLIENT_CLOSED, SeenRequest, size_of, status_of
@@ -69,6 +70,34 @@ class TelemetryMiddleware:
             raise
         finally:
             seen.leave()
+
+
+@sync_and_async_middleware
+def own_paths_middleware(get_response: GetResponse) -> GetResponse:
+    """Answer the scrape and health checks in front of OpenTelemetry's middleware.
+
+    Theirs would trace them, and refuse those that come for an address as their Host.
+    ``telemetry.tracing.contrib`` puts this one into ``MIDDLEWARE``.
+    """
+    if iscoroutinefunction(get_response):
+
+        async def asynchronous(request: HttpRequest) -> Any:
+            view = own_paths.view_of(request)
+            if view is None:
+                return await get_response(request)
+            runtime.start()
+            return await sync_to_async(own_paths.answer, thread_sensitive=False)(view, request)
+
+        return asynchronous
+
+    def synchronous(request: HttpRequest) -> Any:
+        view = own_paths.view_of(request)
+        if view is None:
+            return get_response(request)
+        runtime.start()
+        return own_paths.answer(view, request)
+
+    return synchronous
 
 
 def _answered(seen: SeenRequest, response: HttpResponseBase) -> HttpResponseBase:

@@ -20,6 +20,7 @@ from telemetry.outcomes import Outcome
 from telemetry.routes import WITHOUT_ROUTE
 from telemetry.tracing import contrib, propagation
 from telemetry.tracing.correlate import ATTRIBUTE
+from telemetry.tracing.ids import new_span_id, new_trace_id
 from telemetry.tracing.light import Fixed, LightSpan, UnsampledSpan, perf, type_of
 from telemetry.tracing.own import OwnTracer
 from telemetry.tracing.stack_trace import stack_trace
@@ -47,6 +48,10 @@ def begin(operation: Operation, request: HttpRequest, method: str) -> trace.Span
         if span.get_span_context().is_valid:
             _join(operation, span)
             return span
+        if contrib.excludes(request):
+            span = _unrecorded()
+            _join(operation, span)
+            return span
     meta = request.META
     name = _PROVISIONAL_NAMES[method]
     link = None
@@ -64,6 +69,17 @@ def begin(operation: Operation, request: HttpRequest, method: str) -> trace.Span
     if link is not None and operation.sampled:
         span.add_link(link)
     return span
+
+
+def _unrecorded() -> trace.Span:
+    """A span that nobody exports, whose ids the log has all the same."""
+    return trace.NonRecordingSpan(
+        trace.SpanContext(
+            int.from_bytes(new_trace_id(), "big"),
+            int.from_bytes(new_span_id(), "big"),
+            is_remote=False,
+        )
+    )
 
 
 def begin_root(operation: Operation, method: str) -> trace.Span:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from telemetry import checks, outcomes, settings, uvicorn
+from telemetry import checks, health, outcomes, settings, uvicorn
 from telemetry.context import Operation, current
 from telemetry.db import pools
 from telemetry.db.connections import start_at_zero
@@ -25,6 +25,7 @@ from telemetry.metrics.slots import store
 from telemetry.metrics.store import instance
 from telemetry.tracing import light
 from telemetry.tracing.provider import processor
+from telemetry.tracing.suppression import suppressed
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ def prepare() -> None:
     processor.count_dropped = _count_dropped
     standard_error.count_dropped_with(_count_dropped_lines)
     light.clean = _clean
+    health.readiness.around = suppressed
     _count_unhandled()
 
 

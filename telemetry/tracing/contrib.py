@@ -13,6 +13,7 @@ import sys
 from importlib.metadata import entry_points
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
 from telemetry.environment import Variable
@@ -63,11 +64,40 @@ def activate() -> None:
             instrumentor.instrument()
 
 
+#: Our middleware for scrapes and health checks, by its name in ``MIDDLEWARE``.
+OWN_PATHS = "telemetry.middleware.own_paths_middleware"
+
+
+def stand_in_front() -> None:
+    """Put ``OWN_PATHS`` in front of their middleware, where that is in ``MIDDLEWARE``."""
+    if _traces_django() and OWN_PATHS not in django_settings.MIDDLEWARE:
+        django_settings.MIDDLEWARE = [OWN_PATHS, *django_settings.MIDDLEWARE]
+
+
 @functools.cache
 def django_is_theirs() -> bool:
     """Whether their middleware makes the server spans. Looked at once, when a request comes."""
+    return _traces_django()
+
+
+def _traces_django() -> bool:
     module = sys.modules.get("opentelemetry.instrumentation.django")
     return module is not None and bool(module.DjangoInstrumentor().is_instrumented_by_opentelemetry)
+
+
+def excludes(request: Any) -> bool:
+    """Whether ``OTEL_PYTHON_DJANGO_EXCLUDED_URLS`` says that a request has no spans."""
+    excluded = _excluded_urls()
+    return excluded is not None and bool(excluded.url_disabled(request.build_absolute_uri("?")))
+
+
+@functools.cache
+def _excluded_urls() -> Any:
+    try:
+        from opentelemetry.util.http import get_excluded_urls
+    except ImportError:
+        return None
+    return get_excluded_urls("DJANGO")
 
 
 #: Every instrumentation of a database that Django knows is built on it.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.servers import Server, gunicorn, poll
+from scripts.servers import Server, gunicorn, poll, uvicorn
 from tests.conftest import samples
 from tests.telemetry.receiver import Receiver
 
@@ -69,3 +69,56 @@ def test_an_idle_worker_exports_nothing(server: Server, receiver: Receiver) -> N
 
     assert [span.name for span in receiver.spans] == before
     assert not [name for name in before if name.startswith("POST")]
+
+
+def test_scrapes_and_health_checks_are_served_for_any_host_and_have_no_spans(
+    server: Server, receiver: Receiver
+) -> None:
+    assert_own_paths_are_left_alone(server, receiver)
+
+
+def assert_own_paths_are_left_alone(server: Server, receiver: Receiver) -> None:
+    for path in ("/metrics", "/health/live", "/health/ready"):
+        for host in ("localhost", "10.1.2.3:8080"):
+            assert server.get(path, headers={"Host": host}).status_code == 200, (path, host)
+
+    server.get("/missing/")
+
+    def names() -> set[str]:
+        # A connection that the pool makes sets its time zone, in a trace of theirs.
+        return {
+            span.name for span in receiver.spans if b"set_config" not in span.SerializeToString()
+        }
+
+    poll(lambda: names() != set(), 20, "no spans came")
+    # Under ASGI their middleware, which is sync only, leaves the span to us.
+    assert names() <= {"GET missing/", "GET /missing/"}
+
+
+@pytest.mark.parametrize("kind", ["gunicorn", "uvicorn"])
+def test_a_path_that_they_exclude_has_no_spans_of_ours_either(
+    receiver: Receiver, servers_database: str, kind: str
+) -> None:
+    server = Server(
+        gunicorn("sync") if kind == "gunicorn" else uvicorn(workers=1),
+        {
+            "DATABASE_URL": servers_database,
+            "DJANGO_SETTINGS_MODULE": "tests.telemetry.site.contrib",
+            "OTEL_PYTHON_DJANGO_EXCLUDED_URLS": "hello,query",
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+        },
+    )
+    try:
+        for path in ("/hello/", "/query/"):
+            server.get(path, headers={"X-Correlation-ID": f"of-{path.strip('/')}"})
+        lines = [server.line_of(f"of-{name}") for name in ("hello", "query")]
+        assert_own_paths_are_left_alone(server, receiver)
+        labels = {"method": "GET", "endpoint": "/query/", "status": "200"}
+        counted = samples(server.scrape())["http_requests_total", frozenset(labels.items())]
+    finally:
+        server.stop()
+
+    assert {(line["status"], len(line["trace_id"])) for line in lines} == {(200, 32)}
+    assert counted == 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import override_settings
+from django.test import Client, override_settings
 from rest_framework.test import APIClient
 
 from expenses.models import Expense
@@ -115,6 +115,18 @@ def test_wrong_values_name_their_fields(api: APIClient) -> None:
         "spent_on",
     }
     assert all(error["code"] and error["detail"] for error in answer.json()["errors"])
+
+
+@pytest.mark.parametrize(
+    "key", [r"\000aaaaaaaaaaaaaaa", r"\377\376\355\240\200aaaaaaa", "a" * 7 + " b", "x'--" * 9]
+)
+def test_a_session_that_no_database_can_hold_is_none(key: str) -> None:
+    """In quotes a cookie may name any character by its number (RFC 2109)."""
+    cookie = {"cookie": f'sessionid="{key}"; csrftoken="{key}"'}
+
+    assert Client(headers=cookie).get("/api/v1/expenses/").status_code == 401
+    assert Client(headers=cookie).get("/admin/login/").status_code == 200
+    assert Client(headers=cookie).get("/admin/").status_code == 302
 
 
 @override_settings(DEMO=True)

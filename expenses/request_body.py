@@ -19,20 +19,25 @@ from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import BadRequest, RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
-from django.core.handlers.wsgi import LimitedStream, WSGIRequest
+from django.core.handlers.wsgi import LimitedStream, WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils.decorators import sync_and_async_middleware
+from django.utils.http import parse_header_parameters
 
 from expenses.api import fallbacks
 
 GetResponse = Callable[[HttpRequest], Any]
 
 _MOST_DIGITS = 19
+#: Bodies that Django decodes, by the charset that the client names.
+_FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+_UTF_8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
 @sync_and_async_middleware
 def bounded_body_middleware(get_response: GetResponse) -> GetResponse:
-    """Refuse a body that is too large or broken; give a chunked one its length."""
+    """Refuse a body that is too large or broken, and a form that is not in UTF-8; give a chunked
+    one its length."""
     if iscoroutinefunction(get_response):
 
         async def asynchronous(request: HttpRequest) -> Any:
@@ -49,6 +54,10 @@ def bounded_body_middleware(get_response: GetResponse) -> GetResponse:
 def _refusal(request: HttpRequest) -> HttpResponseBase | None:
     """The answer to a body that cannot be read, else None."""
     meta = request.META
+    if request.content_type in _FORMS:
+        charset = (request.content_params or {}).get("charset", "utf-8")
+        if charset.lower() not in _UTF_8:
+            return fallbacks.answer(request, HTTPStatus.BAD_REQUEST)
     if "HTTP_TRANSFER_ENCODING" in meta and isinstance(request, WSGIRequest):
         return _read_chunked(request)
     length = meta.get("CONTENT_LENGTH")
@@ -61,6 +70,37 @@ def _refusal(request: HttpRequest) -> HttpResponseBase | None:
         whole = _WholeBody(request.environ["wsgi.input"], int(length))
         request._stream = cast(BinaryIO, whole)  # noqa: SLF001 - Django has no setter
     return None
+
+
+class _IgnoresCharset(HttpRequest):
+    """A request that is in UTF-8, whatever ``Content-Type`` says.
+
+    Django decodes the query string by the charset of that header, with any codec that Python has,
+    and counts its fields meanwhile: all of that raises before there is a request to be answered.
+    """
+
+    def _set_content_type_params(self, meta: dict[str, Any]) -> None:
+        try:
+            found = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
+        except ValueError:
+            # A parameter in a charset that is none (RFC 2231). Others read the header again.
+            meta["CONTENT_TYPE"] = ""
+            found = "", {}
+        self.content_type, self.content_params = found
+
+
+class _WSGIRequest(_IgnoresCharset, WSGIRequest):
+    pass
+
+
+class _ASGIRequest(_IgnoresCharset, ASGIRequest):
+    pass
+
+
+class BoundedWSGIHandler(WSGIHandler):
+    """Django's handler, with requests that a header alone cannot break."""
+
+    request_class = _WSGIRequest
 
 
 class IncompleteBody(BadRequest):
@@ -123,6 +163,8 @@ class BoundedASGIHandler(ASGIHandler):
 
     This one stops one byte above the bound, and the middleware refuses the request.
     """
+
+    request_class = _ASGIRequest
 
     async def read_body(self, receive: Callable[[], Any]) -> IO[bytes]:
         left = settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1

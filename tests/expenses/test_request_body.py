@@ -13,7 +13,7 @@ import requests
 
 from scripts.servers import Server, gunicorn, runserver, uvicorn
 from tests.expenses.factories import body
-from tests.expenses.service import ADMIN, EXPENSES, exchange, seeded_database, start, token
+from tests.expenses.service import ADMIN, EXPENSES, LOGIN, exchange, seeded_database, start, token
 
 LIMIT = 1024 * 1024
 SERVERS = {
@@ -225,3 +225,54 @@ def test_a_form_that_ends_before_its_length_is_not_saved(server: Server) -> None
     assert cut.status in ({0} if server.name == "uvicorn" else {400})
     assert f"Cut off {server.name}" not in listed
     assert saved.status == 302
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain; charset=rot13",
+        "text/plain; charset=idna",
+        "application/json; charset=utf-8",
+        "application/json; charset=utf-16",
+        "application/x-www-form-urlencoded; charset=idna",
+        "text/plain; charset*=nothing''%ff",
+        "application/json; title*=idna''%ff",
+        'application/json; charset="',
+    ],
+)
+def test_a_content_type_makes_no_error_of_the_server(server: Server, content_type: str) -> None:
+    """Django raises for some of them before there is a request, and outside of telemetry."""
+    headers = {"Content-Type": content_type}
+    for path in ("/admin/login/", "/api/v1/expenses/", "/api/schema/", "/health/live"):
+        for query in ("", "?a=%ff", "?" + "&".join(["a=1"] * 1001)):
+            answer = server.get(path + query, headers=headers)
+            assert answer.status_code < 500, (path, query[:10])
+    for path in ("/admin/login/", LOGIN):
+        answer = requests.post(server.url(path), data=b"{}", headers=headers, timeout=20)
+        assert answer.status_code < 500, path
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data"])
+@pytest.mark.parametrize(
+    ("charset", "status"),
+    [
+        ("utf-8", 403),
+        ("UTF8", 403),
+        ("us-ascii", 403),
+        ("latin-1", 400),
+        ("utf-16", 400),
+        ("x", 400),
+    ],
+)
+def test_a_form_is_in_utf_8(server: Server, kind: str, charset: str, status: int) -> None:
+    # 403: read, and then refused for want of the CSRF token.
+    answer = requests.post(
+        server.url("/admin/login/"),
+        data=b"--b\r\n\r\n--b--\r\n",
+        headers={"Content-Type": f"{kind}; boundary=b; charset={charset}"},
+        timeout=20,
+    )
+
+    assert answer.status_code == status

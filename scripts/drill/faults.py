@@ -78,6 +78,7 @@ FAULTS: tuple[Fault, ...] = (
         companions={
             **NO_DATABASE,
             "DatabaseConnectionErrors": "a worker whose pool is empty gives no connection",
+            "InstanceFailing": "the pools of one instance may be empty before those of the other",
         },
         lag=5,
         because="the pool's gauges are refreshed every 5 s",

@@ -44,7 +44,7 @@ _ROWS = re.compile(r"(\((?:%s|\?), …\)|\((?:%s|\?)\))(?:, ?\1)+")
 _NAME = r'(?:"[^"]+"|[A-Za-z_][\w$]*)'
 _TABLE = re.compile(
     # The FROM of EXTRACT(YEAR FROM "t"."date") and of IS DISTINCT FROM names no table.
-    r"\b(?:(?:DISTINCT|(?:EXTRACT|TRIM|SUBSTRING|OVERLAY)\s*\([^()]*?)\s+FROM\b"
+    r"\b(?:(?:DISTINCT\s+|(?:EXTRACT|TRIM|SUBSTRING|OVERLAY)\s*\([^()]*?)\bFROM\b"
     r"|(?:(?P<read>FROM|JOIN)|INTO|UPDATE|TABLE|COPY|LOCK|TRUNCATE|VIEW)\s+"
     r"(?:(?:ONLY|TABLE|CONCURRENTLY|IF\s+NOT\s+EXISTS|IF\s+EXISTS)\s+)*"
     rf"(?P<table>{_NAME}(?:\.{_NAME})?)"

@@ -27,6 +27,7 @@ from telemetry.db.statements import LONGEST_TEXT, OPERATIONS, OTHER, statement
         # The FROM of a function or an operator.
         ('SELECT EXTRACT(YEAR FROM "a"."date") AS "y" FROM "a" GROUP BY 1', "SELECT", "a"),
         ("SELECT TRIM(BOTH ' ' FROM name), overlay(x PLACING y FROM z) FROM a", "SELECT", "a"),
+        ("SELECT trim(FROM name), trim( leading FROM x) FROM a", "SELECT", "a"),
         ("SELECT x IS NOT DISTINCT  FROM y FROM a", "SELECT", "a"),
         ("SELECT EXTRACT(EPOCH FROM current_timestamp)", "SELECT", "none"),
         ("REFRESH MATERIALIZED VIEW CONCURRENTLY v", "REFRESH", "v"),

@@ -43,6 +43,8 @@ _UNFINISHED = re.compile(r"(new|removed)-[0-9a-f]+")
 #: Seconds after which such a folder is removed.
 _UNFINISHED_STAYS = 60
 _TRIES = 10
+#: The leader's turns are as long as everybody's, and at other moments: within two it had one.
+_TURNS_OF_LEADER = 2
 #: Written when files were removed by somebody else and came back: one process of many says so.
 _RESTORED = "restored"
 
@@ -69,6 +71,9 @@ class Instance:
         #: leads is decided by a lock on a file that has no name.
         self.is_apart = False
         self._leader_file = -1
+        #: How often this process still lets the leader make its file again where that is gone. It
+        #: does not before it asked to lead: at the start there is none.
+        self._waits_for_leader = 0
 
     def _stay_alone(self, master: int) -> None:
         """Keep the values of each process for itself, for want of a folder to share."""
@@ -240,6 +245,11 @@ class Instance:
             # Somebody removed it: another process may have locked a new one.
             os.close(self._lock_file)
             self._lock_file = None
+        elif self._waits_for_leader > 0 and not path.exists():
+            # Who led makes it again when its turn comes, and goes on with what it does alone.
+            self._waits_for_leader -= 1
+            return False
+        self._waits_for_leader = _TURNS_OF_LEADER
         descriptor = folding.open_lock(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -265,6 +275,7 @@ class Instance:
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
+        self._waits_for_leader = 0
         if self._master_file is not None:
             os.close(self._master_file)
             self._master_file = None

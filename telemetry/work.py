@@ -121,6 +121,9 @@ def work(name: str, logger: str) -> Iterator[Operation]:
             flush(operation)
             _end_span(span, operation.error)
             _write(name, logger, operation, seconds)
+        except Exception as problem:  # noqa: BLE001  what the work raised must not be replaced
+            reason = type(problem).__name__
+            get_logger(logger).error(f"telemetry could not tell the end of {name}", reason=reason)
         finally:
             here.detach(inside)
             current.reset(token)
@@ -139,9 +142,11 @@ def _is_failure(error: BaseException) -> bool:
 
 
 def _end_span(span: trace.Span, error: BaseException | None) -> None:
-    if error is not None and span.is_recording():
-        tell_exception(span, error)
-    span.end()
+    try:
+        if error is not None and span.is_recording():
+            tell_exception(span, error)
+    finally:
+        span.end()
 
 
 def _write(name: str, logger: str, operation: Operation, seconds: float) -> None:

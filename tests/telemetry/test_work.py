@@ -142,3 +142,22 @@ def test_levels_of_single_loggers(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         for name in ("shop.quiet", "shop.loud"):
             logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+def test_an_exception_that_cannot_be_described_is_raised_as_it_is(
+    log_lines: Lines, spans: Spans
+) -> None:
+    class OddError(Exception):
+        @property
+        def __notes__(self) -> list[str]:
+            raise RuntimeError("no notes")
+
+    raised = OddError("odd")
+    with pytest.raises(OddError) as found, telemetry.traced("work"):
+        raise raised
+
+    assert found.value is raised
+    assert [span.name for span in spans()] == ["work"]
+    (line,) = log_lines()
+    assert (line["level"], line["reason"]) == ("error", "RuntimeError")
+    assert "work" in line["message"]

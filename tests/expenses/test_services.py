@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -138,6 +139,57 @@ def test_category_is_not_deleted_under_an_expense_that_is_just_written(user: Use
 
     expense.refresh_from_db()
     assert (expense.category, expense.version) == (None, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "second",
+    [services.approve_expense, services.reject_expense, services.delete_expense],
+    ids=lambda service: service.__name__,
+)
+def test_of_two_decisions_at_once_the_second_sees_the_first(
+    user: User, second: Callable[[Expense], object]
+) -> None:
+    expense = ExpenseFactory(owner=user, status=Status.SUBMITTED)
+    refusals: list[Exception] = []
+
+    def decide() -> None:
+        try:
+            second(Expense.objects.get(pk=expense.pk))
+        except (ValidationError, services.LockedError) as error:
+            refusals.append(error)
+        finally:
+            connection.close()
+
+    deciding = threading.Thread(target=decide)
+    with transaction.atomic():
+        services.approve_expense(expense)
+        deciding.start()
+        poll(lambda: waiting_for_a_lock() == 1, 10, "the second decision did not wait")
+    deciding.join(10)
+
+    expense.refresh_from_db()
+    assert expense.status == Status.APPROVED
+    assert len(refusals) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_changes_at_once_none_is_lost(user: User) -> None:
+    expense = ExpenseFactory(owner=user, title="first", notes="first")
+
+    def change() -> None:
+        services.update_expense(Expense.objects.get(pk=expense.pk), {"notes": "second"})
+        connection.close()
+
+    changing = threading.Thread(target=change)
+    with transaction.atomic():
+        services.update_expense(expense, {"title": "second"})
+        changing.start()
+        poll(lambda: waiting_for_a_lock() == 1, 10, "the second change did not wait")
+    changing.join(10)
+
+    expense.refresh_from_db()
+    assert (expense.title, expense.notes, expense.version) == ("second", "second", 3)
 
 
 def waiting_for_a_lock() -> int:

@@ -441,6 +441,18 @@ def test_repeated_statements_are_counted_and_warned_about(
     assert re.fullmatch(r".*tests/telemetry/site/urls\.py:\d+ repeated", line["repeated_at"])
 
 
+@pytest.mark.parametrize(("times", "counted"), [(10, 0), (11, 1), (12, 1)])
+def test_a_statement_is_repeated_when_it_runs_more_often_than_the_setting(
+    client: Client, sample: Sample, times: int, counted: int
+) -> None:
+    assert telemetry_settings.get().REPEATED_QUERIES == 10
+    before = sample("http_repeated_queries_total", endpoint="/repeated/")
+
+    client.get("/repeated/", {"times": times})
+
+    assert sample("http_repeated_queries_total", endpoint="/repeated/") == before + counted
+
+
 def test_a_repeated_statement_is_one_event_of_the_span(client: Client, spans: Spans) -> None:
     client.get("/repeated/")
 

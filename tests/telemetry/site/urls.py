@@ -79,7 +79,7 @@ async def query_async(request: HttpRequest) -> HttpResponse:
 
 
 def repeated(request: HttpRequest) -> HttpResponse:
-    for number in range(20):
+    for number in range(int(request.GET.get("times", 20))):
         get_user_model().objects.filter(pk=number).exists()
     return HttpResponse("many")
 

@@ -131,7 +131,7 @@ def write(
             f"{quoted}{template.behind_path}{took_text},"
             f'"db_queries":{_FEW[queries] if queries < 100 else queries},'
             f'"db_seconds":{db_text},'
-            f'"user_id":{user_id if type(user_id) is int else _json(user_id)},'
+            f'"user_id":{_json(user_id)},'
             f'"client_ip":{_quoted(client_ip)},"response_bytes":{size}}}\n'
         ).encode()
     except (TypeError, UnicodeEncodeError):

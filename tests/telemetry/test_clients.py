@@ -49,5 +49,18 @@ def test_the_client_is_who_no_trusted_proxy_is(
     assert client_ip(request) == client
 
 
+def test_an_address_that_the_bound_cuts_in_two_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "get", lambda: settings.Settings(TRUSTED_PROXIES=["10.0.0.0/8"]))
+    proxies = ",10.0.0.9" * 100
+    # The last 1,000 characters begin within the client's address: 8.51.100.17 is another one.
+    padding = 1000 - len("8.51.100.17" + proxies + ",10.0.0.77")
+    chain = "198.51.100.17" + proxies + "," + " " * padding + "10.0.0.77"
+    assert chain[-1000:].startswith("8.51.100.17,")
+
+    request = RequestFactory().get("/", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR=chain)
+
+    assert client_ip(request) == "10.0.0.9"
+
+
 def test_the_public_face_has_it() -> None:
     assert telemetry.client_ip is client_ip

@@ -24,8 +24,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from monitoring.tools.build import find
 from telemetry import processes
-from telemetry.metrics import folding, slots
+from telemetry.metrics import batch, definitions, folding, slots
 from telemetry.metrics.directory import Exemplars, Series, frame_exemplars, frame_series
+from telemetry.metrics.exposition import scrape
 from telemetry.metrics.folding import fold
 from telemetry.metrics.metric import CounterMetric, GaugeMetric, HistogramMetric
 from telemetry.metrics.reader import REMAINDER, Reader
@@ -268,6 +269,26 @@ def test_exemplars_of_all_workers_in_openmetrics_only(instance: Instance) -> Non
     assert [one.labels["trace_id"][0] for one in found if one] == ["a", "b", "d"]
     assert "trace_id" not in instance.text()
     assert "trace_id" not in instance.text(openmetrics=True, exemplar_age=-1)
+
+
+def test_an_exemplar_stays_for_its_time_and_gives_way_to_the_next_trace_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = 1000.0
+    monkeypatch.setattr(batch, "monotonic", lambda: clock)
+    counter = definitions.HTTP_REQUESTS.child("GET", "/exemplars/", "200")
+    histogram = definitions.HTTP_REQUEST_DURATION.child("GET", "/exemplars/")
+
+    def shown() -> str:
+        lines = scrape("application/openmetrics-text").body.decode().splitlines()
+        (line,) = [each for each in lines if "/exemplars/" in each and "# {" in each]
+        return line.partition('trace_id="')[2][:1]
+
+    traces = (("a", 0.0, "a"), ("b", 4.9, "a"), ("c", 0.2, "c"), ("d", 4.9, "c"))
+    for trace, later, wanted in traces:
+        clock += later
+        batch.record([(counter, histogram, 0.05)], trace * 32)
+        assert shown() == wanted
 
 
 def test_a_damaged_file_costs_what_is_behind_the_damage(

@@ -55,6 +55,8 @@ def both(
     handler: pipeline.LineHandler, monkeypatch: pytest.MonkeyPatch, level: int, **given: Any
 ) -> tuple[str, str]:
     """The line by the short way and by the long one."""
+    # pytest puts handlers of its own beside it after the fixtures.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
     values = values_with(**given.get("values", {}))
     more = {name: given[name] for name in ("bound", "fields") if name in given}
     request_line.write(level, TEMPLATE, IDS, values, more)
@@ -94,6 +96,43 @@ def test_both_ways_write_the_same(
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line.pop("timestamp"))
     assert found == wanted
     assert not re.search("hunter2|abc", short)
+
+
+def test_the_short_way_is_taken(
+    handler: pipeline.LineHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    monkeypatch.setattr(request_line, "_write_long", None)
+
+    request_line.write(logging.INFO, TEMPLATE, IDS, values_with(), {})
+
+    assert len(handler.stream.lines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "seconds"),
+    [
+        (0, "0.0"),
+        (499, "0.0"),
+        (500, "0.000001"),
+        (1_499, "0.000001"),
+        (1_500, "0.000002"),
+        (999_999_499, "0.999999"),
+        (999_999_500, "1.0"),
+        (1_234_567_500, "1.234568"),
+        (61_000_000_499, "61.0"),
+    ],
+)
+@pytest.mark.parametrize("name", ["duration_seconds", "db_seconds"])
+def test_times_are_rounded_to_microseconds(
+    handler: pipeline.LineHandler,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    nanoseconds: int,
+    seconds: str,
+) -> None:
+    for line in both(handler, monkeypatch, logging.INFO, values={name: nanoseconds}):
+        assert json.loads(line)[name] == float(seconds)
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING, logging.ERROR])

@@ -453,6 +453,23 @@ def test_a_statement_is_repeated_when_it_runs_more_often_than_the_setting(
     assert sample("http_repeated_queries_total", endpoint="/repeated/") == before + counted
 
 
+@pytest.mark.parametrize(
+    ("nanoseconds", "milliseconds"),
+    [
+        (0, "0.0"),
+        (49_999, "0.0"),
+        (50_000, "0.1"),
+        (149_999, "0.1"),
+        (150_000, "0.2"),
+        (99_949_999, "99.9"),
+        (99_950_000, "100.0"),
+        (1_234_567_890, "1234.6"),
+    ],
+)
+def test_the_time_for_the_browser_is_rounded_to_tenths(nanoseconds: int, milliseconds: str) -> None:
+    assert seen._milliseconds(nanoseconds) == milliseconds
+
+
 def test_a_repeated_statement_is_one_event_of_the_span(client: Client, spans: Spans) -> None:
     client.get("/repeated/")
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.http import (
     HttpRequest,
@@ -74,9 +75,10 @@ class TelemetryMiddleware:
 
 @sync_and_async_middleware
 def own_paths_middleware(get_response: GetResponse) -> GetResponse:
-    """Answer the scrape and health checks in front of OpenTelemetry's middleware.
+    """Stand in front of OpenTelemetry's middleware, where that is used.
 
-    Theirs would trace them, and refuse those that come for an address as their Host.
+    Theirs would trace scrapes and health checks, and it asks for the Host before anything else: a
+    request with one that is not served would be refused without a record, by nobody's middleware.
     ``telemetry.tracing.contrib`` puts this one into ``MIDDLEWARE``.
     """
     if iscoroutinefunction(get_response):
@@ -84,7 +86,7 @@ def own_paths_middleware(get_response: GetResponse) -> GetResponse:
         async def asynchronous(request: HttpRequest) -> Any:
             view = own_paths.view_of(request)
             if view is None:
-                return await get_response(request)
+                return await get_response(_for_any_host(request))
             runtime.start()
             return await sync_to_async(own_paths.answer, thread_sensitive=False)(view, request)
 
@@ -93,11 +95,21 @@ def own_paths_middleware(get_response: GetResponse) -> GetResponse:
     def synchronous(request: HttpRequest) -> Any:
         view = own_paths.view_of(request)
         if view is None:
-            return get_response(request)
+            return get_response(_for_any_host(request))
         runtime.start()
         return own_paths.answer(view, request)
 
     return synchronous
+
+
+def _for_any_host(request: HttpRequest) -> HttpRequest:
+    """Let theirs have an address, which it compares with paths, though the Host is refused later:
+    by Django's own middleware, as without theirs."""
+    try:
+        request.get_host()
+    except DisallowedHost:
+        setattr(request, "build_absolute_uri", lambda _location=None: request.path)  # noqa: B010
+    return request
 
 
 def _answered(seen: SeenRequest, response: HttpResponseBase) -> HttpResponseBase:

@@ -77,7 +77,7 @@ def test_scrapes_and_health_checks_are_served_for_any_host_and_have_no_spans(
     assert_own_paths_are_left_alone(server, receiver)
 
 
-def assert_own_paths_are_left_alone(server: Server, receiver: Receiver) -> None:
+def assert_own_paths_are_left_alone(server: Server, receiver: Receiver, apart: str = "") -> None:
     for path in ("/metrics", "/health/live", "/health/ready"):
         for host in ("localhost", "10.1.2.3:8080"):
             assert server.get(path, headers={"Host": host}).status_code == 200, (path, host)
@@ -87,7 +87,9 @@ def assert_own_paths_are_left_alone(server: Server, receiver: Receiver) -> None:
     def names() -> set[str]:
         # A connection that the pool makes sets its time zone, in a trace of theirs.
         return {
-            span.name for span in receiver.spans if b"set_config" not in span.SerializeToString()
+            span.name
+            for span in receiver.spans
+            if span.trace_id.hex() != apart and b"set_config" not in span.SerializeToString()
         }
 
     poll(lambda: names() != set(), 20, "no spans came")
@@ -96,7 +98,7 @@ def assert_own_paths_are_left_alone(server: Server, receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("kind", ["gunicorn", "uvicorn"])
-def test_a_path_that_they_exclude_has_no_spans_of_ours_either(
+def test_paths_that_they_exclude_and_hosts_that_are_refused(
     receiver: Receiver, servers_database: str, kind: str
 ) -> None:
     server = Server(
@@ -111,14 +113,21 @@ def test_a_path_that_they_exclude_has_no_spans_of_ours_either(
         },
     )
     try:
+        refused = server.get(
+            "/missing/", headers={"Host": "evil.example", "X-Correlation-ID": "evil"}
+        )
+        evil = server.line_of("evil")
         for path in ("/hello/", "/query/"):
             server.get(path, headers={"X-Correlation-ID": f"of-{path.strip('/')}"})
         lines = [server.line_of(f"of-{name}") for name in ("hello", "query")]
-        assert_own_paths_are_left_alone(server, receiver)
+        assert_own_paths_are_left_alone(server, receiver, apart=evil["trace_id"])
         labels = {"method": "GET", "endpoint": "/query/", "status": "200"}
         counted = samples(server.scrape())["http_requests_total", frozenset(labels.items())]
     finally:
         server.stop()
 
+    assert (refused.status_code, evil["status"]) == (400, 400)
+    assert "evil.example" in evil["reason"]
+    assert refused.headers["X-Content-Type-Options"] == "nosniff"
     assert {(line["status"], len(line["trace_id"])) for line in lines} == {(200, 32)}
     assert counted == 1

@@ -241,7 +241,9 @@ def formatter() -> logging.Formatter:
     """Turns a record of anybody's into the text of a line."""
     last: list[Processor] = [processors.to_json]
     if LOG_FORMAT.read() == "console":
-        colors = sys.stderr.isatty()
+        colors = False
+        with suppress(AttributeError, ValueError):  # none, somebody's own, or a closed one
+            colors = sys.stderr.isatty()
         last = [
             processors.exception_as_text,
             structlog.dev.ConsoleRenderer(colors=colors, event_key="message"),

@@ -316,6 +316,18 @@ def test_a_command_writes_no_line_twice_for_a_handler_of_a_kind_of_its_own(tmp_p
     assert [line["message"] for line in parsed(ran.stderr)] == ["of LOGGING"]
 
 
+@pytest.mark.parametrize("stream", [None, object()])
+def test_the_console_needs_no_terminal(monkeypatch: pytest.MonkeyPatch, stream: object) -> None:
+    """Descriptor 2 was closed when Python started, or somebody put an object of their own there."""
+    monkeypatch.setenv("LOG_FORMAT", "console")
+    monkeypatch.setattr(sys, "stderr", stream)
+
+    text = pipeline.formatter().format(logging.makeLogRecord({"msg": "said", "levelname": "INFO"}))
+
+    assert "said" in text
+    assert "\x1b" not in text
+
+
 def test_the_console_shows_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_FORMAT", "console")
     formatter = pipeline.formatter()

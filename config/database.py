@@ -35,7 +35,7 @@ def default(*, serves_requests: bool) -> dict[str, Any]:
     if not pooler and (startup := _startup(limits)):
         options["options"] = startup
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "expenses.postgresql",
         **named,
         "DISABLE_SERVER_SIDE_CURSORS": pooler,
         "OPTIONS": {**options, **named["OPTIONS"]},

@@ -218,3 +218,44 @@ def test_a_connection_without_answer_is_closed_and_a_new_one_works(postgres: Pos
     )
 
     assert printed == "NoAnswerError\nTrue\n"
+
+
+def test_a_transaction_that_lost_its_connection_waits_for_no_other(postgres: Postgres) -> None:
+    printed = served(
+        postgres,
+        """
+        def run(sql):
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                return cursor.fetchone()[0]
+        try:
+            with transaction.atomic():
+                run("SELECT pg_sleep(3)")
+        except Error as error:
+            print(type(error.__cause__).__name__)
+        print(connection.connection)
+        with transaction.atomic():
+            print(run("SELECT 'again'"), connection.get_autocommit())
+        print(run("SELECT 'and again'"), connection.get_autocommit())
+        """,
+        DATABASE_STATEMENT_TIMEOUT="1",
+        # The server does not end the statement: that is left to the client.
+        DATABASE_BEHIND_PGBOUNCER="1",
+    )
+
+    assert printed == "NoAnswerError\nNone\nagain False\nand again True\n"
+
+
+def test_a_login_while_the_server_is_frozen_is_503_within_five_seconds(
+    postgres: Postgres, service: Server
+) -> None:
+    session = requests.Session()
+    session.get(service.url("/admin/login/"), timeout=20)
+    form = {"csrfmiddlewaretoken": session.cookies["csrftoken"], "username": "a", "password": "b"}
+
+    with frozen(postgres):
+        for _ in range(3):
+            page = session.post(service.url("/admin/login/"), data=form, timeout=20)
+            assert_unavailable(page, "text/html; charset=utf-8")
+
+    poll(lambda: service.get("/health/ready").status_code == 200, 20, "it did not recover")

@@ -1,0 +1,1 @@
+"""Django's backend of PostgreSQL, with one difference: see ``base``."""

@@ -138,6 +138,11 @@ def series_of(record: Any) -> tuple[int, Series]:
         )
         if not right or not isinstance(slot, int) or slot < 0 or not _are_bounds(series.bounds):
             raise UnreadableError
+        if suffix[:1] not in {"", "_"}:
+            raise UnreadableError
+        # The last label of a bucket is its bound.
+        if suffix == "_bucket" and not (values and _are_bounds(series.label_values[-1:])):
+            raise UnreadableError
     except (TypeError, ValueError):
         raise UnreadableError from None
     return slot, series

@@ -52,12 +52,16 @@ class SlotValue:
         **_more: Any,
     ) -> None:
         self._exemplar: Exemplar | None = None
+        suffix = name.removeprefix(metric_name)
+        if suffix[:1] not in {"", "_"}:
+            # A metric class of somebody else's, whose value has a name of its own.
+            suffix = f"_{suffix}"
         series = Series(
             metric_name,
             typ,
             multiprocess_mode,
             help_text,
-            name.removeprefix(metric_name),
+            suffix,
             tuple(labelnames),
             tuple(labelvalues),
         )

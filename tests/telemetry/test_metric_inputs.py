@@ -29,7 +29,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from scripts.servers import poll
 from telemetry import runtime
-from telemetry.metrics import definitions, exposition
+from telemetry.metrics import definitions, exposition, values
 from telemetry.metrics.opentelemetry import observe
 from telemetry.metrics.text import LONGEST_HELP, LONGEST_LABEL
 from tests.conftest import Sample
@@ -132,6 +132,16 @@ def test_a_record_that_is_too_long_costs_its_own_series(sample: Sample, name: st
     many.labels(*["\u20ac" * 1000 for _ in labels]).inc()
     Counter(f"{name}_after_total", "Odd.").inc()
 
+    assert sample(f"{name}_after_total") == 1
+
+
+def test_a_value_with_a_name_of_its_own_costs_nothing_else(sample: Sample, name: str) -> None:
+    """As a metric class of somebody else's might make it."""
+    value = values.SlotValue("counter", name, "elsewhere_total", (), (), "Odd.")
+    value.inc(3)
+    Counter(f"{name}_after_total", "Odd.").inc()
+
+    assert sample(f"{name}_elsewhere_total") == 3
     assert sample(f"{name}_after_total") == 1
 
 

@@ -337,6 +337,10 @@ def test_a_damaged_file_costs_what_is_behind_the_damage(
         {"bounds": ([1],)},
         {"bounds": (1.0,)},
         {"documentation": None},
+        {"suffix": "total"},
+        {"suffix": "\ud800"},
+        {"suffix": "_bucket"},
+        {"suffix": "_bucket", "label_names": (), "label_values": ()},
     ],
 )
 def test_a_record_that_means_nothing_costs_what_is_behind_it(

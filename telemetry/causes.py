@@ -23,6 +23,7 @@ from telemetry.seen import status_of
 
 _PATCHED = "_telemetry_patched"
 _DRF = "rest_framework.views"
+_watched_views: set[type] = set()
 
 
 def install() -> None:
@@ -31,7 +32,7 @@ def install() -> None:
     # Neither of the others sends Django's signal (Django 5.2, DRF 3.16).
     _watch(BaseHandler, "process_exception_by_middleware")
     if module := sys.modules.get(_DRF):
-        _watch(module.APIView, "handle_exception")
+        _watch_views(module.APIView)
     elif not any(isinstance(finder, _DRFFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _DRFFinder())
 
@@ -57,7 +58,31 @@ class _DRFFinder(MetaPathFinder):
 
 def _execute_patched(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
     execute(module)
-    _watch(module.APIView, "handle_exception")
+    _watch_views(module.APIView)
+
+
+def _watch_views(base: Any) -> None:
+    """Watch ``handle_exception`` of DRF's view and of each class below it that has one of its own,
+    which need not call DRF's."""
+
+    def telemetry_patched(cls: type, /, **options: Any) -> None:
+        super(base, cls).__init_subclass__(**options)
+        _watch_own(cls)
+
+    if base not in _watched_views:
+        _watched_views.add(base)
+        # DRF's has none of its own (3.16).
+        setattr(base, "__init_subclass__", classmethod(telemetry_patched))  # noqa: B010
+    present: list[type] = [base]
+    while present:
+        view = present.pop()
+        present += view.__subclasses__()
+        _watch_own(view)
+
+
+def _watch_own(view: type) -> None:
+    if "handle_exception" in view.__dict__:
+        _watch(view, "handle_exception")
 
 
 def _watch(owner: type, name: str) -> None:

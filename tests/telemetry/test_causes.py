@@ -133,6 +133,15 @@ class RestView(APIView):
         return handle
 
 
+class OwnHandlerView(RestView):
+    """A view that answers exceptions itself, without DRF's method."""
+
+    def handle_exception(self, exc: Exception) -> Response:
+        response = Response({"detail": "not today"}, status=503)
+        response.exception = True
+        return response
+
+
 def answers_for_the_view(get_response: Any) -> Any:
     """A middleware whose ``process_exception`` answers."""
 
@@ -158,6 +167,7 @@ urlpatterns = [
     path("stream-fails/", stream_fails),
     path("stream-fails-async/", stream_fails_async),
     path("rest/<str:kind>/", RestView.as_view()),
+    path("rest-own/<str:kind>/", OwnHandlerView.as_view()),
 ]
 
 MIDDLEWARE = ["telemetry.middleware.TelemetryMiddleware", f"{__name__}.answers_for_the_view"]
@@ -176,6 +186,8 @@ CAUSES = {
     "/rest/custom/": (500, "KeyError"),
     "/rest/status/": (500, "http_5xx"),
     "/rest/other/": (500, "LookupError"),
+    "/rest-own/other/": (503, "LookupError"),
+    "/rest-own/status/": (500, "http_5xx"),
     "/fails-otherwise/?answer=503": (503, "LookupError"),
     "/fails-otherwise/?answer=200": (200, None),
 }

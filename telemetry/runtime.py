@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from telemetry import checks, health, outcomes, settings, uvicorn
+from telemetry import checks, health, outcomes, settings, uvicorn, uwsgi
 from telemetry.context import Operation, current
 from telemetry.db import pools
 from telemetry.db.connections import start_at_zero
@@ -84,6 +84,7 @@ def start() -> None:
         begins = not _started and _start_thread()
     if begins:
         instance.add_worker()
+        uwsgi.at_exit(instance.remove_worker)
         metrics.PROCESS_WORKER_STARTS.child().inc()
         if problem := checks.alone_among_workers():
             logger.warning(problem)

@@ -7,7 +7,9 @@ Python's knowledge otherwise.
 
 from __future__ import annotations
 
+import atexit
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from telemetry.metrics.store import instance
@@ -24,6 +26,15 @@ def shares_instance() -> bool:
         return False
     instance.share(_server().masterpid())
     return True
+
+
+def at_exit(end: Callable[[], None]) -> None:
+    """Call ``end`` when this worker of uWSGI is asked to go, by a reload or after many requests.
+
+    uWSGI (2.0) runs what ``atexit`` has in a worker that ends so.
+    """
+    if _server() is not None:
+        atexit.register(end)
 
 
 def is_master() -> bool:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import requests
 
 from scripts.servers import Server, poll
 from tests.conftest import samples
@@ -54,6 +57,12 @@ def test_requests_are_counted_over_all_workers(
     def value(name: str, **labels: str) -> float:
         return samples(server.scrape()).get((name, frozenset(labels.items())), 0.0)
 
+    def reloaded(starts: int) -> bool:
+        with suppress(requests.ConnectionError):
+            server.get("/process/?seconds=0.05")
+            return value("process_worker_starts_total") == starts and value("process_workers") == 2
+        return False
+
     try:
         answering: set[str] = set()
 
@@ -70,6 +79,16 @@ def test_requests_are_counted_over_all_workers(
         assert {value("http_requests_total", **labels) for _ in range(6)} == {40}
         assert value("process_worker_starts_total") == 2
         assert value("process_cpu_seconds_total") > 0.1
+
+        # A reload ends no worker unasked, and loses nothing; a killed worker is another thing.
+        os.kill(server.process.pid, signal.SIGHUP)
+        poll(lambda: reloaded(4), 30, "the workers did not begin again")
+        assert {value("http_requests_total", **labels) for _ in range(6)} == {40}
+        assert value("process_worker_crashes_total") == 0
+        os.kill(server.workers()[0], signal.SIGKILL)
+        poll(lambda: reloaded(5), 30, "the killed worker did not begin again")
+        poll(lambda: value("process_worker_crashes_total") == 1, 10, "nobody counted the crash")
+        assert {value("http_requests_total", **labels) for _ in range(6)} == {40}
         assert "telemetry.W003" not in server.log.read_text()
     finally:
         server.stop()

@@ -20,6 +20,7 @@ from django.utils.decorators import sync_and_async_middleware
 from telemetry import causes, own_paths, runtime
 from telemetry.seen import CLIENT_CLOSED, SeenRequest, size_of, status_of
 from telemetry.streaming import watch
+from telemetry.tracing import contrib
 
 GetResponse = Callable[[HttpRequest], Any]
 
@@ -105,6 +106,8 @@ def own_paths_middleware(get_response: GetResponse) -> GetResponse:
 def _for_any_host(request: HttpRequest) -> HttpRequest:
     """Let theirs have an address, which it compares with paths, though the Host is refused later:
     by Django's own middleware, as without theirs."""
+    if not contrib.takes_any_host():
+        return request
     try:
         request.get_host()
     except DisallowedHost:

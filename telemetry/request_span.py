@@ -37,6 +37,16 @@ _PROVISIONAL_NAMES = {method: method.encode().decode() for method in METHODS}
 #: Semantic conventions of HTTP spans: the name of a request whose method is none of HTTP's.
 _PROVISIONAL_NAMES[OTHER] = "HTTP"
 _OTHER_METHOD = "_OTHER"
+#: What theirs says of a request as it came, by the old conventions and the stable ones.
+_THEIRS_WITH_SECRETS = (
+    "http.target",
+    "http.url",
+    "http.user_agent",
+    "url.full",
+    "url.path",
+    "url.query",
+    "user_agent.original",
+)
 #: Combinations of server, protocol and scheme that one outcome remembers.
 _MOST_FIXED = 50
 
@@ -125,6 +135,11 @@ def _join(operation: Operation, span: trace.Span) -> None:
     operation.theirs = True
     operation.correlation_id = operation.correlation_id or new_correlation_id()
     span.set_attribute(ATTRIBUTE, operation.correlation_id)
+    given = _set_by_view(span)
+    for key in _THEIRS_WITH_SECRETS:
+        value = given.get(key)
+        if isinstance(value, str) and (masked := mask_text(value)) != value:
+            span.set_attribute(key, masked)
 
 
 def enrich(operation: Operation, request: HttpRequest, route: str) -> None:

@@ -64,6 +64,12 @@ _URL_PASSWORD = re.compile(
 )
 #: ``https://token@host``
 _URL_LOGIN = re.compile(r"(https?://)(?:[^\s/@:]*+@)", re.IGNORECASE)
+#: The same in a query string, percent-encoded once or more often, up to the ``@``.
+_ENCODED_LOGIN = re.compile(
+    r"((?::|%(?:25)*+3A)(?:/|%(?:25)*+2F){2})(?:(?!%(?:25)*+(?:2F|3F|23|26))[^\s/?#&@]){1,300}?"
+    r"(%(?:25)*+40)",
+    re.IGNORECASE,
+)
 _WEB_TOKEN = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
 _PRIVATE_KEY = re.compile(r"(PRIVATE KEY-----).*?(-----END|\Z)", re.DOTALL)
 #: PostgreSQL's parts after the message show values of rows and the statement's literals; they are
@@ -117,6 +123,8 @@ def mask_text(text: str) -> str:
             text = _without_values(text)
         if "://" in text:
             text = _URL_LOGIN.sub(rf"\1{MASKED}@", _URL_PASSWORD.sub(rf"\1:{MASKED}@", text))
+        if "%" in text and "40" in text:
+            text = _ENCODED_LOGIN.sub(rf"\1{MASKED}\2", text)
     if " " in text:
         text = _SCHEME.sub(rf"\1 {MASKED}", text)
     if "eyJ" in text:

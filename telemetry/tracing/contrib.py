@@ -15,6 +15,7 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
+from opentelemetry.metrics import NoOpMeterProvider
 
 from telemetry.environment import Variable
 
@@ -45,9 +46,19 @@ _READ_WHEN_IMPORTED = {
 }
 
 
+_activated = False
+
+
+def takes_any_host() -> bool:
+    """Whether their middleware may see a request with a Host that is refused later: where it was
+    activated here, and thereby has no metrics."""
+    return _activated
+
+
 def activate() -> None:
     """Raises ImproperlyConfigured where the packages are not installed, and WrongEnvironmentError
     for a variable that they cannot read."""
+    global _activated
     for name, parse in _READ_WHEN_IMPORTED.items():
         Variable(name, parse, "", "").read()
     try:
@@ -61,7 +72,9 @@ def activate() -> None:
         ) from None
     for instrumentor in (DjangoInstrumentor(), PsycopgInstrumentor()):
         if not instrumentor.is_instrumented_by_opentelemetry:
-            instrumentor.instrument()
+            # The metrics are ours; theirs have the Host header for a label, which anybody chooses.
+            instrumentor.instrument(meter_provider=NoOpMeterProvider())
+    _activated = True
 
 
 #: Our middleware for scrapes and health checks, by its name in ``MIDDLEWARE``.

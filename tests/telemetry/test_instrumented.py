@@ -117,15 +117,24 @@ def test_paths_that_they_exclude_and_hosts_that_are_refused(
             "/missing/", headers={"Host": "evil.example", "X-Correlation-ID": "evil"}
         )
         evil = server.line_of("evil")
+        secret = {"User-Agent": "probe token=hunter2", "X-Correlation-ID": "secret"}
+        server.get("/missing/?password=hunter2&page=2", headers=secret)
+        trace = server.line_of("secret")["trace_id"]
         for path in ("/hello/", "/query/"):
             server.get(path, headers={"X-Correlation-ID": f"of-{path.strip('/')}"})
         lines = [server.line_of(f"of-{name}") for name in ("hello", "query")]
         assert_own_paths_are_left_alone(server, receiver, apart=evil["trace_id"])
         labels = {"method": "GET", "endpoint": "/query/", "status": "200"}
-        counted = samples(server.scrape())["http_requests_total", frozenset(labels.items())]
+        scrape = server.scrape()
+        counted = samples(scrape)["http_requests_total", frozenset(labels.items())]
+        (masked,) = [span for span in receiver.spans if span.trace_id.hex() == trace]
     finally:
         server.stop()
 
+    # Of them the metrics would have labels that a client chooses.
+    assert "evil.example" not in scrape
+    assert b"hunter2" not in masked.SerializeToString()
+    assert b"page=2" in masked.SerializeToString()
     assert (refused.status_code, evil["status"]) == (400, 400)
     assert "evil.example" in evil["reason"]
     assert refused.headers["X-Content-Type-Options"] == "nosniff"

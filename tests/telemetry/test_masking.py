@@ -35,13 +35,28 @@ def test_a_secret_is_masked_by_its_key_however_deep(key: str, shape: Any) -> Non
         "Authorization: Bearer hunter2hunter2",
         "postgresql://user:hunter2@host/db",
         "https://name:hunter2@example.org/",
+        "next=https%3A%2F%2Fname%3Ahunter2%40example.org%2F&page=2",
+        "next=https%3a%2f%2fhunter2%40example.org",
+        "next=https%253A%252F%252Fname%253Ahunter2%2540example.org",
+        "next=https://name:hunter2%40example.org",
     ],
 )
 def test_a_secret_inside_a_text_is_masked(text: str) -> None:
     assert "hunter2" not in mask_text(text)
 
 
-@pytest.mark.parametrize("text", ["a = b", "total=3", "compass=north", "/items?page=2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = b",
+        "total=3",
+        "compass=north",
+        "/items?page=2",
+        "next=https%3A%2F%2Fexample.org%2Fa%3Fmail%3Danna%40example.org",
+        "next=https%3A%2F%2Fexample.org%3A8080%2F%40anna",
+        "mail=anna%40example.org&next=https%3A%2F%2Fexample.org%2F",
+    ],
+)
 def test_what_is_no_secret_stays(text: str) -> None:
     assert mask_text(text) == text
 

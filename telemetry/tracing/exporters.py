@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import logging
 import ssl
 import sys
 from collections.abc import Sequence
@@ -11,13 +13,15 @@ from typing import Any, Protocol
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
 
 from telemetry import settings
 from telemetry.environment import Variable, WrongEnvironmentError
 from telemetry.tracing.convert import ConvertingExporter
 from telemetry.tracing.light import unfolded
 from telemetry.tracing.otlp_exporter import DropCounter, OtlpExporter, not_counted
+
+logger = logging.getLogger(__name__)
 
 
 def check() -> None:
@@ -149,9 +153,19 @@ def _unfit(variable: Variable[str], error: ssl.SSLError) -> WrongEnvironmentErro
     )
 
 
+class _LogExporter(SpanExporter):
+    """Console where the log is JSON: the SDK's writes forty lines, each of them a record."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        for span in spans:
+            logger.info("span %s", span.name, extra={"span": json.loads(span.to_json(indent=None))})
+        return SpanExportResult.SUCCESS
+
+
 def _of_the_sdk(chosen: str) -> SpanExporter:
     if chosen == "console":
-        return ConsoleSpanExporter(out=sys.stderr)
+        as_records = settings.LOG_FORMAT.read() == "json"
+        return _LogExporter() if as_records else ConsoleSpanExporter(out=sys.stderr)
     if chosen == "jaeger":
         from telemetry.tracing.jaeger_agent import exporter
 

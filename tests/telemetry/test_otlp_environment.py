@@ -19,6 +19,7 @@ from scripts.servers import ROOT
 from telemetry import settings
 from telemetry.environment import WrongEnvironmentError
 from telemetry.tracing import exporters
+from tests.conftest import Lines
 from tests.telemetry.receiver import Receiver
 from tests.telemetry.test_otlp_exporter import names, spans
 
@@ -238,6 +239,7 @@ def test_several_exporters_get_the_same_spans(
 ) -> None:
     environment(ENDPOINT=receiver.url)
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp, console")
+    monkeypatch.setenv("LOG_FORMAT", "console")
     with monkeypatch.context() as patched:
         written = io.StringIO()
         patched.setattr(exporters.sys, "stderr", written)
@@ -249,6 +251,26 @@ def test_several_exporters_get_the_same_spans(
     (span,) = receiver.spans
     assert json.loads(written.getvalue())["context"]["span_id"] == f"0x{span.span_id.hex()}"
     exporter._exporters[0].close()  # type: ignore[attr-defined]
+
+
+def test_console_is_one_record_for_each_span_where_the_log_is_json(
+    environment: Set, monkeypatch: pytest.MonkeyPatch, log_lines: Lines
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
+    exporter = exporters.make()
+    assert exporter is not None
+    secret, other = spans(2)
+    secret.set_attribute_values["password"] = "sesame"
+
+    assert exporter.export([secret, other]) == 0
+
+    lines = log_lines()
+    assert [(line["level"], line["message"]) for line in lines] == [
+        ("info", "span span 0"),
+        ("info", "span span 1"),
+    ]
+    assert lines[0]["span"]["context"]["span_id"] == f"0x{secret.span_id.hex()}"
+    assert "sesame" not in str(lines)
 
 
 @pytest.mark.parametrize(

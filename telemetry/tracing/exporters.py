@@ -72,7 +72,7 @@ def make(count_dropped: DropCounter = not_counted) -> Exporter | None:
 def _one(name: str, count_dropped: DropCounter) -> Exporter:
     if name == "otlp" and settings.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL.read() != "grpc":
         return _otlp(count_dropped)
-    return ConvertingExporter(_of_the_sdk(name), resource(), count_dropped)
+    return ConvertingExporter(_of_the_sdk(name, count_dropped), resource(), count_dropped)
 
 
 class _Several:
@@ -162,14 +162,14 @@ class _LogExporter(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-def _of_the_sdk(chosen: str) -> SpanExporter:
+def _of_the_sdk(chosen: str, count_dropped: DropCounter) -> SpanExporter:
     if chosen == "console":
         as_records = settings.LOG_FORMAT.read() == "json"
         return _LogExporter() if as_records else ConsoleSpanExporter(out=sys.stderr)
     if chosen == "jaeger":
         from telemetry.tracing.jaeger_agent import exporter
 
-        return exporter()
+        return exporter(count_dropped)
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (
         OTLPSpanExporter as GrpcSpanExporter,
     )

@@ -7,6 +7,7 @@ import enum
 import itertools
 import logging
 import math
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +20,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from telemetry.tracing import values
+from telemetry.tracing import jaeger_agent, values
 from telemetry.tracing.light import MOST_ATTRIBUTES, MOST_EVENTS, MOST_LINKS, LightSpan
+from tests.telemetry.test_metrics_port import needs_ipv6
 from tests.telemetry.wire import Wire, attributes
 
 REMOTE = SpanContext(7, 8, is_remote=True, trace_flags=TraceFlags(1))
@@ -431,6 +433,31 @@ def test_a_span_larger_than_a_receiver_takes_costs_no_other(wire: Wire) -> None:
     assert sorted(wire.spans()) == ["a", "b", "c", "d"]
     assert wire.dropped == {"too_large": 1}
     assert max(len(body) for _, body in wire.receiver.received) <= 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("family", "host"),
+    [(socket.AF_INET, "127.0.0.1"), pytest.param(socket.AF_INET6, "::1", marks=needs_ipv6)],
+)
+def test_a_span_larger_than_a_datagram_is_counted_and_costs_no_other(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, family: socket.AddressFamily, host: str
+) -> None:
+    with socket.socket(family, socket.SOCK_DGRAM) as agent:
+        agent.bind((host, 0))
+        agent.settimeout(5)
+        monkeypatch.setenv("JAEGER_AGENT_HOST", host)
+        monkeypatch.setenv("JAEGER_AGENT_PORT", str(agent.getsockname()[1]))
+        wire.queue.use(jaeger_agent.exporter(wire.queue.dropped))
+        large = {f"key{number}": "x" * 7000 for number in range(20)}
+        for name, found in (("first", {}), ("large", large), ("second", {}), ("third", {})):
+            wire.tracer.start_span(name, attributes=found).end()  # type: ignore[arg-type]
+        assert wire.provider.force_flush()
+        datagrams = b""
+        while not all(name in datagrams for name in (b"first", b"second", b"third")):
+            datagrams += agent.recv(65_535)
+
+    assert b"large" not in datagrams
+    assert wire.dropped == {"too_large": 1}
 
 
 class Particular(SpanExporter):

@@ -14,20 +14,20 @@ PROGRAMS := monitoring/tools/build.py
 .PHONY: help up dev down shell psql migrations status alerts silence logs clean venv tools images test \
 	test-quick test-servers test-whole compose-test compose-drill test-pythons lint format traffic bench soak drill quiet doctor backup restore lock rules tables dashboards dashboards-preview \
 	production-secrets
-# Ports and folders given on the command line (make up API_PORT=8081) reach the scripts.
+# Ports and folders given on the command line (make up API_PORT=8081) reach the programs.
 export
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 up: venv ## run everything here; STACK=0 leaves the monitoring stack out
-	@$(RUN) -m scripts.up
+	@$(RUN) -m tools.local.up
 
 dev: venv ## as make up, and the API restarts by itself when its code changes
-	@$(RUN) -m scripts.up --reload
+	@$(RUN) -m tools.local.up --reload
 
 down: venv ## stop a running `make up` from elsewhere
-	@$(RUN) -m scripts.down
+	@$(RUN) -m tools.local.down
 
 shell: venv ## Django's shell on the database of make up
 	@$(RUN) manage.py shell
@@ -39,31 +39,31 @@ migrations: venv ## write the migrations of changed models; NAME=add_tags names 
 	@$(RUN) manage.py makemigrations $(if $(NAME),--name $(NAME))
 
 status: venv ## what runs, where, and whether it answers
-	@$(RUN) -m scripts.status
+	@$(RUN) -m tools.local.status
 
 alerts: venv ## which alerts fire, since when, and whether they are silenced or inhibited
-	@$(RUN) -m scripts.alerts
+	@$(RUN) -m tools.alerts.show
 
 silence: venv ## no notifications of an alert: make silence ALERT=HighErrorRate FOR=1h WHY="reason"; END=id ends it
-	@$(RUN) -m scripts.silence
+	@$(RUN) -m tools.alerts.silence
 
 logs: venv ## the log lines of one request: make logs ID=…
-	@$(RUN) -m scripts.logs "$(ID)"
+	@$(RUN) -m tools.local.logs "$(ID)"
 
 clean: ## remove the local run's data, secrets and logs, and the virtual environment
-	@$(PYTHON) -m scripts.clean
+	@$(PYTHON) -m tools.local.clean
 
 venv: ## the virtual environment with the pinned requirements
-	@$(PYTHON) scripts/make_venv.py $(VENV)
+	@$(PYTHON) tools/local/make_venv.py $(VENV)
 
 tools: ## build Prometheus, Alertmanager, Jaeger, Caddy, actionlint and the compose plugin, once for this user; links in .local/bin
 	@$(PYTHON) $(PROGRAMS) --link $${LOCAL_DIR:-.local}/bin
 
 images: venv ## stand-ins for the pinned images, where no registry is (docs/containers.md)
-	@$(RUN) -m scripts.containers.images
+	@$(RUN) -m tools.containers.images
 
 test: venv ## lint, then all tests, quick ones first
-	@$(RUN) -m scripts.run_tests
+	@$(RUN) -m tools.suite.run
 
 test-quick: venv ## the tests that start no server
 	@$(RUN) -m pytest -q -m "not servers and not e2e and not containers and not container_drills"
@@ -81,7 +81,7 @@ compose-drill: venv ## five faults that only containers show, each with its aler
 	@$(RUN) -m pytest -q -m container_drills
 
 test-pythons: ## the tests on each supported Python of this machine
-	@$(PYTHON) -m scripts.test_pythons
+	@$(PYTHON) -m tools.suite.pythons
 
 lint: venv ## format, lint, types, import directions, dashboards
 	@$(VENV)/bin/ruff format --check --quiet .
@@ -96,22 +96,22 @@ format: venv ## let ruff put the code in order
 	@$(VENV)/bin/ruff check --quiet --fix . ; $(VENV)/bin/ruff format --quiet .
 
 traffic: venv ## send realistic requests to `make up` for DURATION=60 s at RATE=5; ERRORS=20 fails one in five
-	@$(RUN) -m scripts.traffic
+	@$(RUN) -m tools.local.traffic
 
 drill: venv ## make each fault for real and see its alert; FAULT=name FACTOR=1 for one at full length
-	@$(RUN) -m scripts.drill.run
+	@$(RUN) -m tools.drill.run
 
 quiet: venv ## an hour of a healthy day, compressed: nothing critical may fire
-	@$(RUN) -m scripts.drill.quiet
+	@$(RUN) -m tools.drill.quiet
 
 doctor: venv ## is it up, and do series, exemplars, a trace, a log line and an alert arrive
-	@$(RUN) -m scripts.doctor
+	@$(RUN) -m tools.doctor
 
 backup: venv ## copy what the running system keeps to backups/DATE, or to TO=folder
-	@$(RUN) -m scripts.backup.save
+	@$(RUN) -m tools.backup.save
 
 restore: venv ## bring a backup back: make restore FROM=folder; FORCE=1 where there is a state already
-	@$(RUN) -m scripts.backup.restore
+	@$(RUN) -m tools.backup.restore
 
 bench: venv ## measure what telemetry costs: a request, a scrape, memory
 	@$(RUN) -m benchmarks.request_cost
@@ -136,7 +136,7 @@ rules: venv ## generate Prometheus' rules from the table of thresholds and objec
 	@$(RUN) -m monitoring.alerts.generate
 
 tables: venv ## write the tables of the docs from the code
-	@$(RUN) -m scripts.tables
+	@$(RUN) -m tools.docs.tables
 
 dashboards: venv ## generate the Grafana dashboards
 	@$(RUN) -m monitoring.grafana.generate

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 #: What the Makefile calls. A checkout has it, an image of the service does not.
-_LOCAL_RUN = Path(__file__).resolve().parent / "scripts" / "local"
+_LOCAL_RUN = Path(__file__).resolve().parent / "tools" / "local"
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     if _LOCAL_RUN.is_dir():
         if find_spec("django") is None:
             sys.exit("manage.py: this Python has no Django: make venv, then .venv/bin/python")
-        from scripts.local import checkout
+        from tools.local import checkout
 
         checkout.complete_environment(sys.argv[1:2])
     if sys.argv[1:2] in (["runserver"], ["testserver"]):

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from scripts.local.machine import machine as machine  # noqa: PLC0414  asked of here
-from scripts.postgres import discard, free_port, temporary
-from scripts.servers import ROOT
+from testing.postgres import discard, free_port, temporary
+from testing.servers import ROOT
+from tools.local.machine import machine as machine  # noqa: PLC0414  asked of here
 
 PASSWORD = "benchmark-only-1"
 

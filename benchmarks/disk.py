@@ -23,11 +23,11 @@ import yaml
 
 from benchmarks import arena
 from monitoring.render import HERE, seconds
-from scripts import traffic
-from scripts.local.layout import PORTS, Layout
-from scripts.local.system import System
-from scripts.postgres import free_port
-from scripts.servers import poll
+from testing.postgres import free_port
+from testing.servers import poll
+from tools.local import traffic
+from tools.local.layout import PORTS, Layout
+from tools.local.system import System
 
 SPEED = 30
 DAY = 86_400

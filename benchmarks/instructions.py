@@ -30,7 +30,7 @@ from pathlib import Path
 
 from benchmarks import arena, variants
 from benchmarks.request_cost import report
-from scripts.servers import Server
+from testing.servers import Server
 
 _TOTAL = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
 #: For both: milliseconds between two exports, the most that ours takes.

@@ -13,8 +13,8 @@ import time
 from contextlib import ExitStack
 
 from benchmarks import arena, variants
-from scripts.postgres import free_port
-from scripts.servers import Server
+from testing.postgres import free_port
+from testing.servers import Server
 
 
 def main() -> None:

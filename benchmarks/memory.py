@@ -13,7 +13,7 @@ import random
 from contextlib import ExitStack
 
 from benchmarks import arena
-from scripts.servers import Server, gunicorn, uvicorn
+from testing.servers import Server, gunicorn, uvicorn
 
 
 def resident(pid: int) -> float:

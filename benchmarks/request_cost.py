@@ -18,7 +18,7 @@ import statistics
 
 from benchmarks import arena, variants
 from benchmarks.variants import BARE, REFERENCE
-from scripts.servers import Server
+from testing.servers import Server
 
 #: Of each variant, turn by turn.
 Costs = dict[str, list[float]]

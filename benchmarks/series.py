@@ -20,10 +20,10 @@ import yaml
 
 from benchmarks import arena
 from monitoring.tools.build import find
-from scripts.local import stack
-from scripts.local.layout import Layout
-from scripts.postgres import free_port
-from scripts.servers import poll
+from testing.postgres import free_port
+from testing.servers import poll
+from tools.local import stack
+from tools.local.layout import Layout
 
 #: Seconds between scrapes: quicker than shipped, so that a run is short.
 INTERVAL = 5

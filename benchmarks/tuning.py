@@ -23,8 +23,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import arena, disk, instructions, variants
 from benchmarks.curves import Curve, Points, draw, load, save, table
-from scripts.local.layout import ROOT
-from scripts.servers import Server, gunicorn
+from testing.servers import Server, gunicorn
+from tools.local.layout import ROOT
 
 RESULTS = ROOT / "docs/tuning.json"
 PICTURE = ROOT / "docs/images/tuning.png"

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 from benchmarks import arena
-from scripts.servers import Server
+from testing.servers import Server
 
 BARE = "bare"
 REFERENCE = "reference assembly"

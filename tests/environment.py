@@ -11,7 +11,7 @@ import os
 
 import pytest
 
-from scripts.postgres import Postgres, discard, temporary
+from testing.postgres import Postgres, discard, temporary
 
 #: The server of this session, if it is ours.
 _started: list[Postgres] = []

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.curves import load, table
-from scripts import tables
 from telemetry import gunicorn as telemetry_gunicorn
 from telemetry.settings import Settings
+from tools.docs import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -22,7 +22,7 @@ each_page = pytest.mark.parametrize(
     "page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix()
 )
 #: What is in the repository and stands at the beginning of a path.
-FOLDERS = "benchmarks|config|docs|expenses|monitoring|requirements|scripts|telemetry|tests"
+FOLDERS = "benchmarks|config|docs|expenses|monitoring|requirements|telemetry|testing|tests|tools"
 
 
 def test_the_table_of_variables_is_that_of_the_code() -> None:

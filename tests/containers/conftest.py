@@ -11,10 +11,10 @@ import requests
 import yaml
 
 from monitoring.render import HERE, render
-from scripts.containers import engine, images
-from scripts.containers.compose import ComposeSystem, build_image
-from scripts.local.layout import ROOT
-from scripts.servers import poll
+from testing.servers import poll
+from tools.containers import engine, images
+from tools.containers.compose import ComposeSystem, build_image
+from tools.local.layout import ROOT
 
 #: Users of the demo, whose password the tests know.
 DEMO = {

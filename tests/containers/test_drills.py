@@ -17,11 +17,11 @@ import pytest
 import requests
 import yaml
 
-from scripts.containers.compose import ComposeSystem
-from scripts.containers.images import docker
-from scripts.local.layout import ROOT
-from scripts.servers import poll
+from testing.servers import poll
 from tests.containers.conftest import DEMO, EXPENSE, login, notified, write_fast_rules
+from tools.containers.compose import ComposeSystem
+from tools.containers.images import docker
+from tools.local.layout import ROOT
 
 pytestmark = [pytest.mark.container_drills, pytest.mark.timeout(400)]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.containers.compose import IMAGE
-from scripts.containers.images import docker
+from tools.containers.compose import IMAGE
+from tools.containers.images import docker
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 
@@ -46,7 +46,7 @@ def test_it_has_no_tool_that_a_server_does_not_need(container_engine: str, tool:
 
 
 def test_it_has_no_package_manager_of_python_and_no_tests(container_engine: str) -> None:
-    names = "pip ensurepip pytest _pytest mypy ruff scripts tests benchmarks monitoring"
+    names = "pip ensurepip pytest _pytest mypy ruff tools testing tests benchmarks monitoring"
     code = (
         "import importlib.util, sys\n"
         "sys.path.insert(0, '/app')\n"

@@ -15,11 +15,11 @@ import requests
 
 from monitoring.production import configuration
 from monitoring.production.make import make
-from scripts.containers.compose import ComposeSystem
-from scripts.containers.images import docker
-from scripts.local.layout import ROOT
-from scripts.servers import poll
+from testing.servers import poll
 from tests.containers.conftest import alerts_by_notification, write_fast_rules
+from tools.containers.compose import ComposeSystem
+from tools.containers.images import docker
+from tools.local.layout import ROOT
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 

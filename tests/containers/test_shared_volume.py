@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from scripts.containers.compose import IMAGE, ComposeSystem
-from scripts.containers.images import docker
-from scripts.servers import poll
+from testing.servers import poll
 from tests.conftest import samples
+from tools.containers.compose import IMAGE, ComposeSystem
+from tools.containers.images import docker
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
 

@@ -11,11 +11,11 @@ import requests
 import yaml
 
 from monitoring.render import HERE
-from scripts.containers.compose import ComposeSystem
-from scripts.doctor.__main__ import examine
-from scripts.doctor.check import System
-from scripts.servers import Server, make_database, poll
+from testing.servers import Server, make_database, poll
 from tests.containers.conftest import alerts_by_notification, write_fast_rules
+from tools.containers.compose import ComposeSystem
+from tools.doctor.__main__ import examine
+from tools.doctor.check import System
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 

@@ -15,12 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from scripts.containers.compose import IMAGE, ComposeSystem
-from scripts.containers.images import docker
-from scripts.doctor.__main__ import examine
-from scripts.doctor.check import System
-from scripts.local.layout import ROOT
-from scripts.servers import poll
+from testing.servers import poll
 from tests.conftest import samples
 from tests.containers.conftest import (
     DEMO,
@@ -29,6 +24,11 @@ from tests.containers.conftest import (
     login,
     write_fast_rules,
 )
+from tools.containers.compose import IMAGE, ComposeSystem
+from tools.containers.images import docker
+from tools.doctor.__main__ import examine
+from tools.doctor.check import System
+from tools.local.layout import ROOT
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 

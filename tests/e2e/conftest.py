@@ -14,10 +14,10 @@ import pytest
 import requests
 
 from monitoring.tools.build import find
-from scripts.local.layout import PORTS, Layout
-from scripts.local.system import System
-from scripts.postgres import free_port
-from scripts.servers import poll
+from testing.postgres import free_port
+from testing.servers import poll
+from tools.local.layout import PORTS, Layout
+from tools.local.system import System
 
 #: Rules and intervals thirty times as fast as shipped.
 SPEED = 30

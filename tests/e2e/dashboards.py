@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from scripts.drill import panels
-from scripts.drill.faults import FAULTS
 from tests.monitoring.test_dashboards import BOARDS
+from tools.drill import panels
+from tools.drill.faults import FAULTS
 
 
 def filled(query: str) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 import requests
 
-from scripts.servers import poll
+from testing.servers import poll
 from tests.e2e.conftest import Whole
 from tests.monitoring.test_rules import alerts
 

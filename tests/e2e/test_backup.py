@@ -16,14 +16,14 @@ import pytest
 import requests
 from psycopg import sql
 
-from scripts.backup.errors import BackupError
-from scripts.backup.restore import restore
-from scripts.backup.save import save
-from scripts.local import runs
-from scripts.local.layout import PORTS, Layout
-from scripts.postgres import free_port
-from scripts.servers import poll
+from testing.postgres import free_port
+from testing.servers import poll
 from tests.e2e.conftest import Whole, running
+from tools.backup.errors import BackupError
+from tools.backup.restore import restore
+from tools.backup.save import save
+from tools.local import runs
+from tools.local.layout import PORTS, Layout
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

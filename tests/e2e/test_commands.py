@@ -13,12 +13,19 @@ import pytest
 import requests
 import yaml
 
-from scripts.local import runs
-from scripts.local.layout import PORTS, ROOT
-from scripts.servers import poll
+from testing.servers import poll
 from tests.e2e.conftest import Whole
+from tools.local import runs
+from tools.local.layout import PORTS, ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+
+COMMANDS = {
+    "alerts": "tools.alerts.show",
+    "silence": "tools.alerts.silence",
+    "status": "tools.local.status",
+}
 
 
 def command(whole: Whole, name: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +36,7 @@ def command(whole: Whole, name: str, **variables: str) -> subprocess.CompletedPr
         **variables,
     }
     return subprocess.run(
-        [sys.executable, "-m", f"scripts.{name}"],
+        [sys.executable, "-m", COMMANDS[name]],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from scripts.local.layout import ROOT
-from scripts.postgres import free_port
-from scripts.servers import poll
-from scripts.traffic import Visitor
+from testing.postgres import free_port
+from testing.servers import poll
 from tests.e2e.conftest import Whole
 from tests.e2e.dashboards import annotations, needing_fault, queries, variables
 from tests.monitoring.test_dashboards import BOARDS
+from tools.local.layout import ROOT
+from tools.local.traffic import Visitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

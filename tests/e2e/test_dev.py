@@ -14,9 +14,9 @@ import psutil
 import pytest
 import requests
 
-from scripts.local.layout import ROOT
-from scripts.postgres import free_port
-from scripts.servers import poll
+from testing.postgres import free_port
+from testing.servers import poll
+from tools.local.layout import ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -31,7 +31,7 @@ urlpatterns.append(path("added/", lambda request: HttpResponse("{text}")))
 def checkout(tmp_path: Path) -> Path:
     """A copy of the code that may be changed while it runs."""
     copy = tmp_path / "checkout"
-    for folder in ("config", "expenses", "telemetry", "scripts", "monitoring"):
+    for folder in ("config", "expenses", "telemetry", "testing", "tools", "monitoring"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / folder, copy / folder, ignore=ignored)
     shutil.copy(ROOT / "manage.py", copy)
@@ -49,7 +49,7 @@ def dev(checkout: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str],
     output = tmp_path / "output"
     with output.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "scripts.up", "--reload"],
+            [sys.executable, "-m", "tools.local.up", "--reload"],
             cwd=checkout,
             env={**kept, **ports, "LOCAL_DIR": str(tmp_path / "local"), "STACK": "0"},
             stdout=file,

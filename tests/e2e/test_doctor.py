@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import requests
 
-from scripts.doctor.__main__ import examine
-from scripts.doctor.check import System
-from scripts.doctor.checks import CHECKS
-from scripts.servers import poll
+from testing.servers import poll
 from tests.e2e.conftest import Whole
+from tools.doctor.__main__ import examine
+from tools.doctor.check import System
+from tools.doctor.checks import CHECKS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from monitoring.tools.build import find
-from scripts.drill import series
-from scripts.drill.drill import drill
-from scripts.drill.faults import BY_NAME, FAULTS
-from scripts.drill.field import Field
-from scripts.drill.run import FACTOR
+from tools.drill import series
+from tools.drill.drill import drill
+from tools.drill.faults import BY_NAME, FAULTS
+from tools.drill.field import Field
+from tools.drill.run import FACTOR
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -12,7 +12,7 @@ import requests
 import yaml
 
 from monitoring.alerts import alert
-from scripts.servers import poll
+from testing.servers import poll
 from tests.e2e.conftest import Whole
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]

@@ -15,12 +15,12 @@ import requests
 import yaml
 
 from monitoring.render import HERE
-from scripts.local.layout import PORTS, ROOT
-from scripts.servers import poll
+from testing.servers import poll
 from tests.e2e.conftest import Whole
 from tests.monitoring.runbooks import RUNBOOKS, Runbook
 from tests.monitoring.test_rules import STACK_METRICS
 from tests.monitoring.test_runbooks import MORE_METRICS
+from tools.local.layout import PORTS, ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

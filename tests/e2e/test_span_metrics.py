@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 
-from scripts.servers import poll
+from testing.servers import poll
 from tests.e2e.conftest import Whole
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]

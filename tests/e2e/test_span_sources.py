@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.servers import Server, gunicorn, poll
+from testing.servers import Server, gunicorn, poll
 from tests.conftest import samples
 from tests.e2e.conftest import Whole
 

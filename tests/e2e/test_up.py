@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts.local.layout import ROOT
-from scripts.local.parts import answers
-from scripts.postgres import free_port
-from scripts.servers import poll
+from testing.postgres import free_port
+from testing.servers import poll
+from tools.local.layout import ROOT
+from tools.local.parts import answers
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +37,7 @@ def run(environment: dict[str, str]) -> Iterator[Run]:
 
     def start(command: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", f"scripts.{command}"],
+            [sys.executable, "-m", f"tools.local.{command}"],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from scripts.servers import poll
+from testing.servers import poll
 from tests.conftest import samples
 from tests.e2e.conftest import Whole
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-from scripts.servers import ROOT, Server, make_database
+from testing.servers import ROOT, Server, make_database
 
 LOGIN = "/api/v1/auth/login/"
 EXPENSES = "/api/v1/expenses/"

@@ -19,7 +19,7 @@ from django.contrib.auth.models import User
 from django.test import Client, override_settings
 from rest_framework.test import APIClient
 
-from scripts.servers import ROOT, Server, gunicorn, uvicorn
+from testing.servers import ROOT, Server, gunicorn, uvicorn
 from tests.expenses.service import ADMIN, seeded_database, start
 
 CHROMIUM = next(

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from scripts.postgres import Postgres, discard, temporary
-from scripts.servers import ROOT, Server, gunicorn, poll
+from testing.postgres import Postgres, discard, temporary
+from testing.servers import ROOT, Server, gunicorn, poll
 
 LOGIN = "/api/v1/auth/login/"
 EXPENSES = "/api/v1/expenses/"

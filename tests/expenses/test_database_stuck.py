@@ -17,9 +17,9 @@ import psycopg
 import pytest
 import requests
 
-from scripts.postgres import Postgres, discard, temporary
-from scripts.servers import ROOT, Server, gunicorn, poll, uvicorn
 from telemetry.processes import children
+from testing.postgres import Postgres, discard, temporary
+from testing.servers import ROOT, Server, gunicorn, poll, uvicorn
 from tests.expenses.service import EXPENSES, LOGIN, PERSON, manage, seed, start, token
 from tests.expenses.service import environment as service_environment
 

@@ -8,8 +8,8 @@ import pytest
 from django.test import override_settings
 from rest_framework.test import APIClient
 
-from scripts.postgres import free_port
-from scripts.servers import Server, gunicorn
+from testing.postgres import free_port
+from testing.servers import Server, gunicorn
 
 RATES = "/api/v1/demo/rates/"
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import requests
 
-from scripts.servers import Server, gunicorn
+from testing.servers import Server, gunicorn
 from tests.expenses.service import ADMIN, LOGIN, PERSON, seeded_database, start
 
 pytestmark = pytest.mark.servers

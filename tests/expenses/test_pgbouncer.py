@@ -13,8 +13,8 @@ import psycopg
 import pytest
 import requests
 
-from scripts.postgres import USER, Postgres, discard, free_port, let_through, temporary
-from scripts.servers import Server, gunicorn, poll
+from testing.postgres import USER, Postgres, discard, free_port, let_through, temporary
+from testing.servers import Server, gunicorn, poll
 from tests.expenses.factories import body
 from tests.expenses.service import EXPENSES, seed, start, token
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
-from scripts.servers import Server, gunicorn, runserver, uvicorn
+from testing.servers import Server, gunicorn, runserver, uvicorn
 from tests.expenses.factories import body
 from tests.expenses.service import ADMIN, EXPENSES, LOGIN, exchange, seeded_database, start, token
 

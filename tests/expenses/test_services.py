@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from expenses import services
 from expenses.models import Category, Expense, Status
-from scripts.servers import poll
+from testing.servers import poll
 from tests.conftest import Sample
 from tests.expenses.factories import CategoryFactory, ExpenseFactory
 

@@ -16,11 +16,11 @@ import yaml
 from monitoring.alerts.generate import ALERTS
 from monitoring.render import HERE, render
 from monitoring.tools.build import find
-from scripts.local.layout import PORTS, Layout
-from scripts.local.parts import Part
-from scripts.local.stack import alertmanager, notifications
-from scripts.postgres import free_port
-from scripts.servers import poll
+from testing.postgres import free_port
+from testing.servers import poll
+from tools.local.layout import PORTS, Layout
+from tools.local.parts import Part
+from tools.local.stack import alertmanager, notifications
 
 SHIPPED = HERE / "alertmanager/alertmanager.yml"
 EXAMPLES = sorted((HERE / "alertmanager/receivers").glob("*.yml"))

@@ -17,8 +17,8 @@ import pytest
 from config.environment import VARIABLES as PROJECT_VARIABLES
 from monitoring.render import HERE
 from monitoring.tools.build import PROGRAMS, find
-from scripts.local.layout import ROOT
 from telemetry.settings import VARIABLES as TELEMETRY_VARIABLES
+from tools.local.layout import ROOT
 
 FILES = {"whole": ROOT / "docker-compose.yml", "stack": HERE / "docker-compose.yml"}
 SECRETS = {"POSTGRES_PASSWORD": "p", "DJANGO_SECRET_KEY": "k"}

@@ -19,12 +19,12 @@ import requests
 from monitoring.production.make import make
 from monitoring.render import HERE, render
 from monitoring.tools.build import find
-from scripts.local import stack
-from scripts.local.layout import PORTS, Layout
-from scripts.local.parts import Part
-from scripts.postgres import free_port
-from scripts.servers import Server, gunicorn, make_database, poll
+from testing.postgres import free_port
+from testing.servers import Server, gunicorn, make_database, poll
 from tests.monitoring.test_probe import probing
+from tools.local import stack
+from tools.local.layout import PORTS, Layout
+from tools.local.parts import Part
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 

@@ -14,11 +14,11 @@ import yaml
 from monitoring.alerts.table import JOB
 from monitoring.grafana.generate import FOLDER
 from monitoring.tools.build import find
-from scripts.local import stack
-from scripts.local.layout import Layout
-from scripts.postgres import free_port
-from scripts.servers import Server, gunicorn, make_database, poll
+from testing.postgres import free_port
+from testing.servers import Server, gunicorn, make_database, poll
 from tests.conftest import samples
+from tools.local import stack
+from tools.local.layout import Layout
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 

@@ -16,13 +16,13 @@ import yaml
 from monitoring.production import federation
 from monitoring.render import HERE, render
 from monitoring.tools.build import find
-from scripts import servers
-from scripts.local import stack
-from scripts.local.layout import PORTS, Layout
-from scripts.local.parts import Part
-from scripts.postgres import free_port
-from scripts.servers import Server, gunicorn, make_database, poll
+from testing import servers
+from testing.postgres import free_port
+from testing.servers import Server, gunicorn, make_database, poll
 from tests.monitoring.test_rules import promtool
+from tools.local import stack
+from tools.local.layout import PORTS, Layout
+from tools.local.parts import Part
 
 SPEED = 30
 #: Requests to each instance.

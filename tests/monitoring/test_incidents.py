@@ -17,13 +17,13 @@ import yaml
 
 from monitoring.render import HERE, render
 from monitoring.tools.build import find
-from scripts.local.layout import PORTS, Layout
-from scripts.local.parts import Part
-from scripts.local.stack import alertmanager, notifications, prometheus
-from scripts.postgres import free_port
-from scripts.servers import poll
+from testing.postgres import free_port
+from testing.servers import poll
 from tests.monitoring.sinks import Incident, PagerDuty, pagerduty
 from tests.monitoring.test_alertmanager import derived, labels
+from tools.local.layout import PORTS, Layout
+from tools.local.parts import Part
+from tools.local.stack import alertmanager, notifications, prometheus
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 

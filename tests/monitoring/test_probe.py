@@ -19,9 +19,9 @@ import requests
 
 from monitoring import probe as module
 from monitoring.render import HERE
-from scripts.local.parts import end_with_parent
-from scripts.postgres import free_port
-from scripts.servers import ROOT, Server, gunicorn, make_database, poll
+from testing.postgres import free_port
+from testing.servers import ROOT, Server, gunicorn, make_database, poll
+from tools.local.parts import end_with_parent
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 

@@ -17,7 +17,7 @@ from monitoring.production import certificates, passwords
 from monitoring.production.make import SECRETS, WrongValueError, make
 from monitoring.render import HERE
 from monitoring.tools.build import PROGRAMS, find
-from scripts.local.layout import ROOT
+from tools.local.layout import ROOT
 
 
 @pytest.fixture(scope="module")

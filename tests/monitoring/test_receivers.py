@@ -15,12 +15,12 @@ import yaml
 from monitoring.alerts.generate import ALERTS
 from monitoring.render import HERE
 from monitoring.tools.build import find
-from scripts.local.layout import PORTS, Layout
-from scripts.local.stack import alertmanager
-from scripts.postgres import free_port
-from scripts.servers import poll
+from testing.postgres import free_port
+from testing.servers import poll
 from tests.monitoring.sinks import http_sink, mail_sink
 from tests.monitoring.test_alertmanager import EXAMPLES, RECEIVERS, SHIPPED, derived
+from tools.local.layout import PORTS, Layout
+from tools.local.stack import alertmanager
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(60)]
 

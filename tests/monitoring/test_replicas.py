@@ -20,12 +20,12 @@ import yaml
 
 from monitoring.render import HERE, render
 from monitoring.tools.build import find
-from scripts.local.layout import PORTS, ROOT, Layout
-from scripts.local.parts import Part
-from scripts.local.stack import notifications
-from scripts.postgres import free_port
-from scripts.servers import poll
+from testing.postgres import free_port
+from testing.servers import poll
 from tests.monitoring.test_incidents import Service, needed, started
+from tools.local.layout import PORTS, ROOT, Layout
+from tools.local.parts import Part
+from tools.local.stack import notifications
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 

@@ -14,10 +14,10 @@ import yaml
 from monitoring.alerts.table import PERIOD
 from monitoring.render import HERE, render, seconds
 from monitoring.tools.build import find
-from scripts.local.layout import PORTS, ROOT, Layout
-from scripts.local.stack import jaeger, prometheus
-from scripts.postgres import free_port
-from scripts.servers import poll
+from testing.postgres import free_port
+from testing.servers import poll
+from tools.local.layout import PORTS, ROOT, Layout
+from tools.local.stack import jaeger, prometheus
 
 COMPOSE = (HERE / "docker-compose.yml", ROOT / "docker-compose.yml")
 

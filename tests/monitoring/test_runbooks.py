@@ -114,7 +114,7 @@ def test_the_link_to_jaeger_searches_a_service_and_nothing_that_jaeger_does_not_
 @each_runbook
 def test_every_file_that_it_names_exists(book: Runbook) -> None:
     root = HERE.parent
-    named = re.findall(r"\b((?:monitoring|tests|docs|scripts)/[\w./-]*\w/?)", book.text)
+    named = re.findall(r"\b((?:monitoring|tests|docs|tools|testing)/[\w./-]*\w/?)", book.text)
     linked = re.findall(r"\]\(([^)#:]+)\)", book.text)
 
     assert [path for path in named if not (root / path).exists()] == []

@@ -18,10 +18,10 @@ import requests
 from monitoring.production.make import make
 from monitoring.render import HERE
 from monitoring.tools.build import find
-from scripts.local.parts import Part
-from scripts.postgres import free_port
-from scripts.servers import Server, gunicorn, poll
+from testing.postgres import free_port
+from testing.servers import Server, gunicorn, poll
 from tests.expenses.service import LOGIN, seeded_database, start
+from tools.local.parts import Part
 
 pytestmark = pytest.mark.servers
 

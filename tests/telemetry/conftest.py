@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.servers import make_database
+from testing.servers import make_database
 from tests.telemetry.receiver import Receiver
 from tests.telemetry.wire import Wire
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from django.core.checks import run_checks
 
-from scripts.servers import Server, gunicorn, poll
 from telemetry import checks
 from telemetry import settings as telemetry_settings
 from telemetry.logs import masking, shapes
+from testing.servers import Server, gunicorn, poll
 
 FIRST = "telemetry.middleware.TelemetryMiddleware"
 

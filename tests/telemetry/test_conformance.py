@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from scripts.servers import ROOT
+from testing.servers import ROOT
 
 pytestmark = pytest.mark.servers
 

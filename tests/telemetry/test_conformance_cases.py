@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.servers import ROOT
+from testing.servers import ROOT
 from tests.telemetry.conformance_cases import (
     OF_REQUESTS,
     OF_STATEMENTS,

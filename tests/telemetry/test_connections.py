@@ -10,11 +10,11 @@ import requests
 from django.contrib.auth.models import Group
 from django.db import ConnectionHandler, OperationalError, connection, transaction
 
-from scripts.postgres import free_port
-from scripts.servers import Server, gunicorn, poll
 from telemetry import runtime
 from telemetry.db import pools
 from telemetry.health import Readiness
+from testing.postgres import free_port
+from testing.servers import Server, gunicorn, poll
 from tests.conftest import Lines, Sample, samples
 
 pytestmark = pytest.mark.django_db

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from scripts.servers import Server, gunicorn, poll, uvicorn
 from telemetry import processes
+from testing.servers import Server, gunicorn, poll, uvicorn
 from tests.conftest import samples
 
 SITE = "tests.telemetry.site.settings"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scripts.servers import Server, gunicorn, poll, uvicorn
+from testing.servers import Server, gunicorn, poll, uvicorn
 from tests.conftest import samples
 
 pytestmark = pytest.mark.servers

@@ -17,7 +17,7 @@ from opentelemetry import trace
 from sentry_sdk.integrations.opentelemetry import SentrySpanProcessor
 
 import telemetry
-from scripts.servers import ROOT
+from testing.servers import ROOT
 from tests.conftest import Lines, Sample, Spans
 
 DOCS = (ROOT / "docs/telemetry.md").read_text()

@@ -9,10 +9,10 @@ import pytest
 import requests
 
 from monitoring.tools.build import find
-from scripts.local.layout import PORTS, Layout
-from scripts.local.stack import jaeger
-from scripts.postgres import free_port
-from scripts.servers import Server, gunicorn, poll
+from testing.postgres import free_port
+from testing.servers import Server, gunicorn, poll
+from tools.local.layout import PORTS, Layout
+from tools.local.stack import jaeger
 
 pytestmark = pytest.mark.servers
 

@@ -13,11 +13,11 @@ from django.http import FileResponse, HttpResponse
 from django.test import Client, RequestFactory, override_settings
 from django.utils import translation
 
-from scripts.servers import Server, gunicorn, poll, runserver, uvicorn
 from telemetry.metrics import exposition
 from telemetry.middleware import TelemetryMiddleware
 from telemetry.outcomes import ROUTES_AT_ZERO
 from telemetry.routes import templates
+from testing.servers import Server, gunicorn, poll, runserver, uvicorn
 from tests.conftest import Sample, samples
 
 SITE = "tests.telemetry.site.settings"

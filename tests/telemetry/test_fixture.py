@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts.servers import ROOT
+from testing.servers import ROOT
 
 TESTS = """
 from django.contrib.auth.models import Group

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.servers import Server, gunicorn, poll
 from telemetry import greenlets
+from testing.servers import Server, gunicorn, poll
 from tests.conftest import samples
 from tests.telemetry.receiver import Receiver
 from tests.telemetry.test_masters import end, masters, upgrade

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.servers import Server, gunicorn, poll, uvicorn
+from testing.servers import Server, gunicorn, poll, uvicorn
 from tests.conftest import samples
 from tests.telemetry.receiver import Receiver
 

@@ -24,8 +24,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.functional import SimpleLazyObject
 
 import telemetry
-from scripts.servers import Server, gunicorn, uvicorn
 from telemetry.logs import pipeline
+from testing.servers import Server, gunicorn, uvicorn
 from tests.conftest import Lines
 
 log = telemetry.get_logger("tests.fields")

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from scripts.postgres import free_port
-from scripts.servers import ROOT, Server, gunicorn, poll
+from testing.postgres import free_port
+from testing.servers import ROOT, Server, gunicorn, poll
 from tests.conftest import samples
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]

@@ -12,8 +12,8 @@ from contextlib import closing
 
 import pytest
 
-from scripts.servers import Server, gunicorn, uvicorn
 from telemetry import processes
+from testing.servers import Server, gunicorn, uvicorn
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(1800)]
 

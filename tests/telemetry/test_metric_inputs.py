@@ -27,11 +27,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from scripts.servers import poll
 from telemetry import runtime
 from telemetry.metrics import definitions, exposition, values
 from telemetry.metrics.opentelemetry import observe
 from telemetry.metrics.text import LONGEST_HELP, LONGEST_LABEL
+from testing.servers import poll
 from tests.conftest import Sample
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

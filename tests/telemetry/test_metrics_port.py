@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from scripts.postgres import free_port
-from scripts.servers import Server, gunicorn, poll
 from telemetry.metrics.server import MetricsServer
+from testing.postgres import free_port
+from testing.servers import Server, gunicorn, poll
 from tests.conftest import Lines
 
 IPV4, IPV6 = "127.0.0.1", "[::1]"

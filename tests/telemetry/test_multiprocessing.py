@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.servers import Server, gunicorn, poll, runserver, uvicorn
+from testing.servers import Server, gunicorn, poll, runserver, uvicorn
 from tests.conftest import samples
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.servers import ROOT
 from telemetry import settings
 from telemetry.environment import WrongEnvironmentError
 from telemetry.tracing import exporters
+from testing.servers import ROOT
 from tests.conftest import Lines
 from tests.telemetry.receiver import Receiver
 from tests.telemetry.test_otlp_exporter import names, spans

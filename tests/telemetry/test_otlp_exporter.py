@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from scripts.postgres import free_port
 from telemetry.tracing.light import LightProvider, LightSpan
 from telemetry.tracing.otlp_exporter import ExportError, OtlpExporter
+from testing.postgres import free_port
 from tests.telemetry.receiver import Receiver, spans_of
 
 Make = Callable[..., OtlpExporter]

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.postgres import free_port
-from scripts.servers import ROOT, Server, gunicorn, poll
+from testing.postgres import free_port
+from testing.servers import ROOT, Server, gunicorn, poll
 from tests.conftest import samples
 
 pytestmark = pytest.mark.servers

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from scripts.servers import ROOT, Server, gunicorn, poll, uvicorn
 from telemetry.logs import pipeline, plain_text
+from testing.servers import ROOT, Server, gunicorn, poll, uvicorn
 
 SITE = "tests.telemetry.site"
 

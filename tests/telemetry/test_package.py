@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from scripts.postgres import free_port
-from scripts.servers import ROOT, poll
+from testing.postgres import free_port
+from testing.servers import ROOT, poll
 from tests.telemetry.receiver import Receiver
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]

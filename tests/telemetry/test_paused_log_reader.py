@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 import requests
 
-from scripts.postgres import free_port
-from scripts.servers import ROOT, gunicorn, poll, uvicorn
 from telemetry.logs.standard_error import DROP_REASONS
 from telemetry.metrics.definitions import LOG_DROP_REASONS
+from testing.postgres import free_port
+from testing.servers import ROOT, gunicorn, poll, uvicorn
 from tests.conftest import samples
 
 SITE = "tests.telemetry.site"

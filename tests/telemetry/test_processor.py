@@ -12,8 +12,8 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from scripts.servers import poll
 from telemetry.tracing.processor import QueueProcessor
+from testing.servers import poll
 
 
 class Exporter(SpanExporter):

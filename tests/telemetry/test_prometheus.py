@@ -12,8 +12,8 @@ import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from monitoring.tools.build import find
-from scripts.postgres import free_port
-from scripts.servers import Server, gunicorn, poll, uvicorn
+from testing.postgres import free_port
+from testing.servers import Server, gunicorn, poll, uvicorn
 
 pytestmark = pytest.mark.servers
 

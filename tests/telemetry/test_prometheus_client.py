@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.servers import ROOT
+from testing.servers import ROOT
 
 PACKAGE = "prometheus-client"
 REQUIREMENTS = ROOT / "requirements" / "prometheus-client-tests.txt"

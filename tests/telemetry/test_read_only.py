@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from scripts.servers import ROOT, Server, gunicorn, poll
+from testing.servers import ROOT, Server, gunicorn, poll
 from tests.conftest import samples
 from tests.telemetry.test_store_survival import in_namespaces
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.servers import ROOT
+from testing.servers import ROOT
 
 PROLOGUE = """
 import gc, itertools, json, os, random, signal, sys, time

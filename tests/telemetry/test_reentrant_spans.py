@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 
-from scripts.servers import ROOT
+from testing.servers import ROOT
 
 BEGIN = """
 import gc, os, signal, sys, threading

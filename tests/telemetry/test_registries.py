@@ -11,10 +11,10 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from scripts.servers import Server, gunicorn, poll
 from telemetry.metrics import exposition
 from telemetry.metrics.directory import Series
 from telemetry.metrics.slots import store
+from testing.servers import Server, gunicorn, poll
 from tests.conftest import samples
 from tests.telemetry.test_metric_store import Instance, add, killed
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.servers import Server, gunicorn, poll
+from testing.servers import Server, gunicorn, poll
 from tests.conftest import samples
 
 pytestmark = pytest.mark.servers

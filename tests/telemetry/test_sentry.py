@@ -23,7 +23,7 @@ from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.transport import Transport
 
 import telemetry
-from scripts.servers import ROOT
+from testing.servers import ROOT
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.telemetry.site.urls")]
 

@@ -14,8 +14,8 @@ from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
 
-from scripts.servers import Server, gunicorn, poll, runserver, uvicorn
 from telemetry.metrics.definitions import DEFINITIONS
+from testing.servers import Server, gunicorn, poll, runserver, uvicorn
 from tests.conftest import samples
 
 pytestmark = pytest.mark.servers

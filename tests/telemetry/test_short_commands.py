@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from scripts.servers import ROOT
+from testing.servers import ROOT
 from tests.telemetry.receiver import Receiver
 
 TRACED = """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.servers import ROOT, Server, gunicorn, poll, uvicorn
+from testing.servers import ROOT, Server, gunicorn, poll, uvicorn
 from tests.telemetry.receiver import Receiver
 
 pytestmark = pytest.mark.servers

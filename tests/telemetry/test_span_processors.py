@@ -22,9 +22,9 @@ from sentry_sdk.integrations.opentelemetry import SentrySpanProcessor
 from sentry_sdk.transport import Transport
 
 import telemetry
-from scripts.servers import ROOT
 from telemetry.tracing import values
 from telemetry.tracing.light import Fixed, LightProvider
+from testing.servers import ROOT
 from tests.conftest import Spans
 from tests.telemetry.wire import Wire, attributes
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from scripts.servers import ROOT
+from testing.servers import ROOT
 
 #: Sets telemetry up as a server does, runs the part of a test, and prints what was dropped.
 PROGRAM = """

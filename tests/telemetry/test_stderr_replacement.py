@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scripts.servers import ROOT
+from testing.servers import ROOT
 
 PROGRAM = """
 import sys

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from scripts.servers import ROOT, Server, gunicorn, poll
 from telemetry import processes
 from telemetry.metrics import store as stores
 from telemetry.metrics.folding import fold
 from telemetry.metrics.slots import ValueStore
+from testing.servers import ROOT, Server, gunicorn, poll
 from tests.conftest import samples
 from tests.telemetry.test_metric_store import HITS, Instance, add, killed
 

@@ -19,8 +19,8 @@ import psycopg
 import pytest
 import requests
 
-from scripts.servers import Server, gunicorn
 from telemetry import processes
+from testing.servers import Server, gunicorn
 from tests.conftest import samples
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]

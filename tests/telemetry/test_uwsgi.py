@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from scripts.servers import Server, poll
+from testing.servers import Server, poll
 from tests.conftest import samples
 from tests.telemetry.receiver import Receiver
 

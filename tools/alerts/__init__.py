@@ -1,0 +1,1 @@
+"""Alerts of a running Alertmanager: show and silence them."""

@@ -1,0 +1,1 @@
+"""The runs of the tests: stages, outcomes, each supported Python."""

@@ -10,9 +10,13 @@ some fifty times slower, and what runs by the clock does not slow down with it:
   before: both queues wait a minute here, so that they are sent in their usual batches of 512 spans,
   and after each kind of request we wait until what is left was sent too.
 
+Where objects lie in memory decides how often the allocator gives a whole page back and takes it
+again, which is up to 45 thousand instructions of a list request more or less: ``--hash-seed`` lets
+them lie elsewhere.
+
 Needs valgrind (``apt-get install valgrind``); two variants at a time, each with its own count.
 
-    python -m benchmarks.instructions [--requests 512]
+    python -m benchmarks.instructions [--requests 512] [--hash-seed 0]
     python -m benchmarks.instructions --signals
 """
 
@@ -106,19 +110,26 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=512)
     usual = [name for name in variants.USUAL if name != variants.SDK]
     parser.add_argument("--only", choices=list(variants.VARIANTS), nargs="*", default=usual)
+    parser.add_argument("--hash-seed", default="0", help="PYTHONHASHSEED of every variant")
     parser.add_argument("--signals", action="store_true", help="what each signal costs")
     arguments = parser.parse_args()
     if arguments.signals:
         arguments.only = list(variants.SIGNALS)
-    print(f"{arena.machine()}; callgrind, {arguments.requests} requests", flush=True)
+    print(
+        f"{arena.machine()}; callgrind, {arguments.requests} requests, "
+        f"hash seed {arguments.hash_seed}",
+        flush=True,
+    )
     folders: dict[str, Path] = {}
+
+    also = {**_DELAY, "PYTHONHASHSEED": arguments.hash_seed}
 
     def under(name: str) -> list[str]:
         folders[name] = Path(tempfile.mkdtemp(prefix="callgrind-"))
         return prefix(folders[name])
 
     with (
-        variants.running(under, arguments.only, 300, _DELAY, variants.SLOWLY) as servers,
+        variants.running(under, arguments.only, 300, also, variants.SLOWLY) as servers,
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
         measured = pool.map(

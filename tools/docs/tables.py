@@ -96,6 +96,8 @@ def costs() -> str:
                 ("telemetry", "every trace"),
                 ("telemetry, 1 % sampled", "1 %"),
             ):
+                if (request, variant, unit) not in added:
+                    continue
                 ours, share = added[request, variant, unit]
                 short = unit.split()[0]
                 lines.append(

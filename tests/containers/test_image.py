@@ -28,7 +28,7 @@ def layers(container_engine: str) -> Iterator[list[Path]]:
     """The image's own layers, unpacked; those of its base are somebody else's."""
     with tempfile.TemporaryDirectory(prefix="image-") as name:
         archive = Path(name) / "image.tar"
-        docker("save", "--output", str(archive), IMAGE)
+        docker("save", "--output", str(archive), f"{IMAGE}:latest")
         with tarfile.open(archive) as saved:
             saved.extractall(name, filter="data")
         (manifest,) = json.loads((Path(name) / "manifest.json").read_text())
@@ -87,10 +87,11 @@ def test_its_bill_of_materials_names_what_is_installed(container_engine: str) ->
     assert present <= listed
 
 
-#: What is a secret by its form, whatever file it stands in.
+#: What is a secret by its form, whatever file it stands in. Examples have the password
+#: "password" or "REDACTED".
 SECRETS = {
     "private key": rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}",
-    "password in an address": rb"(?:postgres|postgresql|https?|redis|amqp)://[\w.-]+:[^\s@/{$<*'\"]{6,}@\w",
+    "password in an address": rb"(?:postgres|postgresql|https?|redis|amqp)://[\w.-]+:(?!(?:password|REDACTED)@)[^\s@/{$<*'\"]{6,}@\w",
     "value of a secret variable": (
         rb"(?m)^(?:export )?(?:DJANGO_SECRET_KEY|METRICS_TOKEN|LOGIN_PROBE_TOKEN|\w*PASSWORD)"
         rb"=['\"]?[\w+/.-]{8,}"
@@ -98,8 +99,6 @@ SECRETS = {
     "key of a cloud": rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_\w{36}|\bglpat-[\w-]{20}",
     "web token": rb"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}",
 }
-#: Examples in the documentation of installed packages; each was looked at.
-EXAMPLES: set[tuple[str, str]] = set()
 
 
 def test_no_layer_holds_a_secret(layers: list[Path]) -> None:
@@ -124,7 +123,7 @@ def test_no_layer_holds_a_secret(layers: list[Path]) -> None:
                 }
 
     assert named == []
-    assert contained - EXAMPLES == set()
+    assert sorted(contained) == []
 
 
 @pytest.mark.parametrize(

@@ -324,14 +324,17 @@ def test_an_upgrade_migrates_and_keeps_the_data(
     file = tmp_path / "later.yml"
     file.write_text(json.dumps(override))  # which is YAML, too
 
-    with whole_system.changed_by(file):
-        assert whole_system.inspect("api", ".Config.Image") == later
-        rows = whole_system.execute(
-            "postgres",
-            *("psql", "-U", "expenses", "-d", "expenses", "-tAc"),
-            "SELECT number FROM of_a_later_release",
-        )
-        after = requests.get(url, headers=headers, timeout=10).json()["results"]
+    try:
+        with whole_system.changed_by(file):
+            assert whole_system.inspect("api", ".Config.Image") == later
+            rows = whole_system.execute(
+                "postgres",
+                *("psql", "-U", "expenses", "-d", "expenses", "-tAc"),
+                "SELECT number FROM of_a_later_release",
+            )
+            after = requests.get(url, headers=headers, timeout=10).json()["results"]
+    finally:
+        docker("rmi", "--force", later, check=False)
 
     assert rows.strip() == "42"
     assert after == before

@@ -19,6 +19,8 @@ from testing.servers import poll
 from tests.containers.conftest import alerts_by_notification, write_fast_rules
 from tools.containers.compose import ComposeSystem
 from tools.containers.images import docker
+from tools.doctor.__main__ import examine
+from tools.doctor.check import System
 from tools.local.layout import ROOT
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
@@ -150,6 +152,27 @@ def test_one_request_is_in_metrics_trace_and_log(production: Production) -> None
         40,
         "Prometheus has no such series",
     )
+
+
+def test_the_doctor_finds_nothing_wrong(
+    production: Production, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(production.authority))
+    name, password = production.person
+    said: list[str] = []
+
+    failed = examine(
+        System(
+            api=f"https://{ADDRESS}",
+            prometheus=f"https://{name}:{password}@{ADDRESS}:9090",
+            alertmanager=f"https://{name}:{password}@{ADDRESS}:9093",
+            jaeger=f"https://{name}:{password}@{ADDRESS}:16686",
+        ),
+        say=said.append,
+    )
+
+    assert failed == 0, "\n".join(said)
+    assert password not in "\n".join(said)
 
 
 def test_an_alert_fires_and_somebody_is_notified(production: Production, tmp_path: Path) -> None:

@@ -149,36 +149,33 @@ def _take(folder: Path, program: str, path: str) -> None:
     shutil.copy(found, target)
 
 
-def _prometheus(folder: Path) -> None:
-    text = _busybox(folder, {"/prometheus": 65534})
-    _take(folder, "prometheus", "/bin/prometheus")
-    _take(folder, "promtool", "/bin/promtool")
+def _server_of_prometheus(
+    folder: Path, name: str, helper: str, *, port: int, data_option: str
+) -> None:
+    """Prometheus and Alertmanager are packed alike, each with its command-line client."""
+    text = _busybox(folder, {f"/{name}": 65534})
+    _take(folder, name, f"/bin/{name}")
+    _take(folder, helper, f"/bin/{helper}")
     _dockerfile(
         folder,
         f"""{text}USER nobody
-EXPOSE 9090
-VOLUME /prometheus
-WORKDIR /prometheus
-ENTRYPOINT ["/bin/prometheus"]
-CMD ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]
+EXPOSE {port}
+VOLUME /{name}
+WORKDIR /{name}
+ENTRYPOINT ["/bin/{name}"]
+CMD ["--config.file=/etc/{name}/{name}.yml", "{data_option}=/{name}"]
 """,
     )
+
+
+def _prometheus(folder: Path) -> None:
+    data_option = "--storage.tsdb.path"
+    _server_of_prometheus(folder, "prometheus", "promtool", port=9090, data_option=data_option)
 
 
 def _alertmanager(folder: Path) -> None:
-    text = _busybox(folder, {"/alertmanager": 65534})
-    _take(folder, "alertmanager", "/bin/alertmanager")
-    _take(folder, "amtool", "/bin/amtool")
-    _dockerfile(
-        folder,
-        f"""{text}USER nobody
-EXPOSE 9093
-VOLUME /alertmanager
-WORKDIR /alertmanager
-ENTRYPOINT ["/bin/alertmanager"]
-CMD ["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"]
-""",
-    )
+    data_option = "--storage.path"
+    _server_of_prometheus(folder, "alertmanager", "amtool", port=9093, data_option=data_option)
 
 
 def _jaeger(folder: Path) -> None:
